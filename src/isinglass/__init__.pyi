@@ -1,0 +1,11 @@
+from isinglass.core.errors import IsinglassError as IsinglassError
+from isinglass.generation.lm import create as create
+from isinglass.generation.lm import export as export
+from isinglass.generation.lm import load as load
+from isinglass.generation.loop import generate as generate
+from isinglass.generation.loop import generating as generating
+from isinglass.inspection.trace import trace as trace
+from isinglass.text.load import tokenizer as tokenizer
+
+__version__: str
+__all__ = ["IsinglassError", "create", "export", "generate", "generating", "load", "tokenizer", "trace"]

@@ -1,0 +1,48 @@
+"""`isinglass predict`: the distribution over the next token."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from isinglass.cli.output import Output, Result
+from isinglass.cli.texts import Text, read_text
+from isinglass.cli.verb import Dtype, Model, Numbers, at_least, option, verb
+from isinglass.show.table import Table
+
+EXAMPLES = (
+    'isinglass predict smollm2 "The capital of France is" --top 10 --temperatures 0.1,1,2',
+    'isinglass predict smollm2 "2 + 2 =" --top 3 --json',
+    'isinglass predict smollm2 "Once upon a time" --save next.png',
+)
+app = verb("predict", EXAMPLES, notes=["Probabilities are over the whole vocabulary, not over the tokens shown. Temperature 0 is greedy."])
+
+
+@app.default
+def predict(
+    model: Model,
+    text: Text,
+    /,
+    *,
+    top: Annotated[int, option("How many tokens to show.", validator=at_least(1))] = 10,
+    temperatures: Annotated[Numbers, option("Comma-separated.", validator=at_least(0))] = (1.0,),
+    dtype: Dtype = "float32",
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """What a model expects next, at several temperatures."""
+    prompt = read_text(text)
+    with output.working(f"loading {model}"):
+        from isinglass.generation.lm import load
+        from isinglass.inspection.trace import token_text, trace
+
+        lm = load(model, dtype=dtype)
+    seen = trace(lm, prompt)
+    found = seen.next_tokens(top, temperatures)
+    data = {
+        "model": model,
+        "prompt": prompt,
+        "tokens": [{"id": id, "piece": token_text(lm, id)} for id in seen.ids[0]],
+        "predictions": found.table.rows,
+        "entropy_nats": {f"{temperature:g}": value for temperature, value in found.entropy.items()},
+    }
+    numbers = Table(found.table.rows, title="The same in numbers", units=found.table.units)
+    output.emit(Result(data, parts=[found.figure, numbers]))

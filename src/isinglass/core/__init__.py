@@ -1,0 +1,1 @@
+"""Errors, configuration, variants, events: what every layer stands on. No torch here."""

@@ -1,0 +1,1 @@
+"""From a model and a prompt to text: loading, decoding strategies, the loop."""

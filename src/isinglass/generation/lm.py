@@ -1,0 +1,171 @@
+"""LM: a model with its tokenizer, as one loads, creates and exports it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from isinglass.assets.find import find
+from isinglass.assets.registry import builtin_registry
+from isinglass.core.config import build as build_config
+from isinglass.core.errors import CheckpointError, ConfigError, IsinglassError, unknown
+from isinglass.core.files import write_atomic
+from isinglass.core.variants import Family
+from isinglass.models import presets
+from isinglass.models.cache import new_cache
+from isinglass.models.checkpoint import read_model, write_huggingface, write_isinglass
+from isinglass.models.config import DecoderConfig
+from isinglass.models.pack import pack
+from isinglass.models.transformer import Decoder, fresh
+from isinglass.nn.attention.cache import Cache
+from isinglass.text.byte_vocabulary import byte_tokenizer
+from isinglass.text.load import tokenizer as load_tokenizer
+from isinglass.text.tokenizer import Tokenizer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, eq=False)
+class LM:
+    """A language model: `model` and `tokenizer` are read-only, so threads may share one.
+
+    `card` holds what is known of its origin; `end_ids` are the tokens that end a text.
+    """
+
+    model: Decoder
+    tokenizer: Tokenizer
+    card: Mapping[str, Any] = field(default_factory=dict)
+    end_ids: frozenset[int] = frozenset()
+    _packed: dict[str, Any] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def config(self) -> DecoderConfig:
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.embed_tokens.weight.device
+
+    def encode(self, prompt: str | Sequence[int]) -> list[int]:
+        """Ids of a prompt; ids pass through after a check against the vocabulary."""
+        ids = self.tokenizer.encode(prompt, add_special=True) if isinstance(prompt, str) else list(prompt)
+        outside = [i for i in ids if not 0 <= i < self.config.vocab_size]
+        if outside:
+            raise ConfigError(f"token id {outside[0]!r} is outside the model's vocabulary of {self.config.vocab_size}")
+        return ids
+
+    def packed(self) -> Decoder:
+        """The inference form of the model, made once."""
+        with self._lock:
+            if "model" not in self._packed:
+                self._packed["model"] = pack(self.model)
+            return self._packed["model"]
+
+    def engine(self, *, batch: int, capacity: int, compile: bool) -> tuple[Callable[..., Tensor], Cache]:
+        """The callable that makes logits, and an empty cache for it."""
+        model = self.packed()
+        return model, new_cache(model, batch=batch, capacity=capacity)
+
+
+def load(name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu") -> LM:
+    """A model and its tokenizer from an asset name, our folder, a Hugging Face folder, or a `.gguf` file.
+
+    `dtype` is float32 or bfloat16. Raises AssetError (unknown name), CheckpointError (damaged or unfitting weights).
+
+    >>> load("smollm2").config.n_layers
+    30
+    """
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    path = Path(name_or_path).expanduser()
+    if not path.exists():
+        path = _asset(str(name_or_path))
+    model = read_model(path, DTYPES[dtype]).to(device)
+    tokenizer = load_tokenizer(path)
+    return LM(model, tokenizer, {"source": str(name_or_path)}, _end_ids(path, tokenizer))
+
+
+def _asset(name: str) -> Path:
+    """The weights of that name; a path that does not exist gets an error that says so."""
+    weights = [asset.name for asset in builtin_registry().assets.values() if asset.kind == "weights"]
+    if name not in weights:
+        looks_like_path = "/" in name or name.startswith(".") or name.endswith(".gguf")
+        if looks_like_path:
+            raise CheckpointError(f"no file or folder {name!r}", hint="give a folder, a .gguf file, or a name from: isinglass assets list")
+        raise unknown("model", name, weights, more="isinglass assets list", error=CheckpointError)
+    return find(name)
+
+
+def _end_ids(path: Path, tokenizer: Tokenizer) -> frozenset[int]:
+    """The tokenizer's end token and those a Hugging Face folder names in `generation_config.json`."""
+    found = set() if tokenizer.eos_id is None else {tokenizer.eos_id}
+    file = path / "generation_config.json"
+    if file.is_file():
+        value = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
+        found |= set(value if isinstance(value, list) else [] if value is None else [value])
+    return frozenset(found)
+
+
+def create(
+    config_or_expression: DecoderConfig | str | Mapping[str, Any],
+    *,
+    tokenizer: Tokenizer | str | None = None,
+    attention: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> LM:
+    """A model with fresh weights from a preset expression, a config, or its values; `attention` replaces settings of attention.
+
+    Without a tokenizer it reads bytes (a byte-level vocabulary of 256). The vocabulary follows the tokenizer.
+
+    >>> create("tiny", attention={"mask": "causal & sliding_window(8)"}).config.attention.mask
+    'causal & sliding_window(8)'
+    """
+    text = byte_tokenizer() if tokenizer is None else load_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
+    family: Family[DecoderConfig] = presets.family
+    if isinstance(config_or_expression, Mapping):
+        config = build_config(DecoderConfig, config_or_expression)
+    else:
+        config = family.resolve(config_or_expression, where="model")
+    values = config.model_dump()
+    values["vocab_size"] = max(text.vocab_size, 1) if tokenizer is not None else config.vocab_size
+    values["attention"] = {**values["attention"], **(attention or {})}
+    model = fresh(build_config(DecoderConfig, values), seed).requires_grad_(False).eval()
+    ends = frozenset() if text.eos_id is None else frozenset({text.eos_id})
+    return LM(model, text, {"source": "created", "seed": seed}, ends)
+
+
+def export(lm: LM, folder: str | Path, *, format: Literal["huggingface", "isinglass"] = "huggingface") -> Path:
+    """Write the model, its tokenizer and its card to a folder; returns the folder.
+
+    "huggingface" is what transformers, vLLM and others read; "isinglass" keeps settings they cannot express.
+    """
+    writers = {"huggingface": write_huggingface, "isinglass": write_isinglass}
+    if format not in writers:
+        raise unknown("format", format, writers)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise IsinglassError(f"cannot create the folder {str(folder)!r}: {fault.strerror}") from None
+    writers[format](lm.model, folder)
+    lm.tokenizer.save(folder)
+    if lm.end_ids:
+        write_atomic(folder / "generation_config.json", json.dumps({"eos_token_id": sorted(lm.end_ids)}) + "\n")
+    write_atomic(folder / "card.md", card_text(lm))
+    return folder
+
+
+def card_text(lm: LM) -> str:
+    """The human twin of a saved model."""
+    config = lm.config
+    origin = "\n".join(f"- {key}: {value}" for key, value in lm.card.items())
+    shape = f"{config.n_layers} layers, d_model {config.d_model}, {config.attention.n_heads} heads over {config.n_kv_heads} key and value heads"
+    return f"# {config.family}\n\n{shape}, context {config.context_length} tokens, vocabulary {config.vocab_size}.\n\n{origin}\n"

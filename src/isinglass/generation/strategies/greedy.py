@@ -1,0 +1,26 @@
+"""Greedy: always the most likely token.
+
+What: argmax of the logits; of equal ones the lowest id.
+Why: repeatable, and best where one answer is right; in open text it repeats itself.
+Math: argmax_i l_i
+Cost: one pass over the vocabulary
+Used by: evaluation, code, arithmetic
+Paper: none
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from isinglass.generation.sampling import Row, Strategy
+
+EXAMPLE = dict()
+
+
+class Greedy(Strategy):
+    def choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
+        return logits.argmax(dim=-1).tolist()
+
+
+def build() -> Strategy:
+    return Greedy()

@@ -1,0 +1,1 @@
+"""Whole models: the decoder, presets of known families, weights in and out."""

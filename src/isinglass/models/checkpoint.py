@@ -1,0 +1,181 @@
+"""Weights in and out: our folder, a Hugging Face folder, a GGUF file. Only safetensors and GGUF are read; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from isinglass.assets.gguf import GGUF
+from isinglass.core.config import build as build_config
+from isinglass.core.config import read_toml, write_toml
+from isinglass.core.errors import CheckpointError
+from isinglass.core.files import atomic, write_atomic
+from isinglass.models import presets
+from isinglass.models.config import DecoderConfig
+from isinglass.models.names import NameMap, export_names, import_names
+from isinglass.models.presets import llama
+from isinglass.models.transformer import Decoder, on_meta
+from isinglass.nn.attention import positions
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+def read_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
+    """A model from our folder (`config.toml`), a Hugging Face folder (`config.json`) or a `.gguf` file, ready for inference.
+
+    Raises CheckpointError: unreadable or truncated files, tensors that are missing, unexpected or of another shape.
+    """
+    if path.is_file() and path.suffix == ".gguf":
+        return _read_gguf(path, dtype)
+    if (path / "config.toml").is_file():
+        config = build_config(DecoderConfig, read_toml(path / "config.toml"), where=str(path / "config.toml"))
+        return assemble(config, read_safetensors(path), dtype, source=str(path))
+    if (path / "config.json").is_file():
+        return _read_huggingface(path, dtype)
+    raise CheckpointError(
+        f"{str(path)!r} holds no model",
+        details=["expected config.toml (ours), config.json (Hugging Face), or a .gguf file"],
+    )
+
+
+def assemble(config: DecoderConfig, weights: Mapping[str, Tensor], dtype: torch.dtype, *, source: str) -> Decoder:
+    """Put weights into a model without copying them; every fault is listed before anything is changed."""
+    model = on_meta(config)
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    tied = "lm_head.weight" if config.embeddings == "tied" else None
+    given = {name: tensor for name, tensor in weights.items() if name != tied}
+    check_weights(expected, {name: tensor.shape for name, tensor in given.items()}, source)
+    model.load_state_dict({name: tensor.to(dtype) for name, tensor in given.items()}, assign=True)
+    return model.requires_grad_(False).eval()
+
+
+def check_weights(expected: Mapping[str, torch.Size], given: Mapping[str, torch.Size], source: str) -> None:
+    """CheckpointError that lists missing, unexpected and mismatched tensors, the latter with both shapes."""
+    lines = [f"missing: {name} {list(shape)}" for name, shape in expected.items() if name not in given]
+    lines += [f"unexpected: {name} {list(shape)}" for name, shape in given.items() if name not in expected]
+    lines += [
+        f"shape: {name} is {list(given[name])} in the file, {list(shape)} in the model"
+        for name, shape in expected.items()
+        if name in given and given[name] != shape
+    ]
+    if lines:
+        shown = lines[:12] + ([f"and {len(lines) - 12} more"] if len(lines) > 12 else [])
+        raise CheckpointError(f"the weights in {source} do not fit the model: {len(lines)} faults", details=shown)
+
+
+def read_safetensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of `model.safetensors`, or of the files its index names; memory-mapped."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        files = sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    else:
+        files = [folder / "model.safetensors"]
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        if not file.is_file():
+            pickles = [p.name for pattern in _PICKLES for p in folder.glob(pattern)]
+            raise CheckpointError(
+                f"no file {str(file)!r}",
+                details=[f"found {', '.join(pickles)}: pickled files can run code when read, so they are refused"] if pickles else [],
+                hint="save the model with save_pretrained(folder, safe_serialization=True)" if pickles else "",
+            )
+        try:
+            with safe_open(file, framework="pt") as opened:
+                tensors.update({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118 - not a mapping
+        except (SafetensorError, OSError) as fault:
+            raise CheckpointError(f"cannot read {str(file)!r}: {fault}", hint="the file is damaged or cut short: fetch it again") from None
+    return tensors
+
+
+def _preset(model_type: str | None, source: Path) -> ModuleType:
+    """The preset module that knows a Hugging Face model type."""
+    known = {module.MODEL_TYPE: module for module in map(presets.family.module, presets.family.names()) if hasattr(module, "MODEL_TYPE")}
+    if model_type not in known:
+        raise CheckpointError(f"{source}: model_type {model_type!r} is not known here", details=[f"known: {', '.join(sorted(known))}"])
+    return known[model_type]
+
+
+def _read_huggingface(folder: Path, dtype: torch.dtype) -> Decoder:
+    source = folder / "config.json"
+    try:
+        theirs = json.loads(source.read_text(encoding="utf-8"))
+        preset = _preset(theirs.get("model_type"), source)
+        config = preset.from_huggingface(theirs)
+    except (ValueError, KeyError) as fault:
+        raise CheckpointError(f"cannot read {str(source)!r}: {type(fault).__name__}: {fault}") from None
+    return _assemble_named(config, read_safetensors(folder), preset.HUGGINGFACE, dtype, str(folder))
+
+
+def _read_gguf(path: Path, dtype: torch.dtype) -> Decoder:
+    file = GGUF(path)
+    architecture = file.metadata.get("general.architecture")
+    if architecture != "llama":
+        raise CheckpointError(f"{path}: GGUF architecture {architecture!r} is not known here", details=["known: llama (also Mistral)"])
+    config = llama.from_gguf(file.metadata)
+    if "output.weight" in file.tensors:
+        config = config.model_copy(update={"embeddings": "untied"})
+    tensors = {name: torch.from_numpy(file.read(name)).to(dtype) for name in file.tensors}
+    return _assemble_named(config, tensors, llama.gguf_names(config), dtype, str(path))
+
+
+def _assemble_named(config: DecoderConfig, tensors: Mapping[str, Tensor], names: NameMap, dtype: torch.dtype, source: str) -> Decoder:
+    expected = {name: tensor.shape for name, tensor in on_meta(config).state_dict().items()}
+    return assemble(config, import_names(tensors, names, config.n_layers, expected), dtype, source=source)
+
+
+def write_isinglass(model: Decoder, folder: Path) -> None:
+    """`config.toml` and `model.safetensors` in our names."""
+    write_toml(folder / "config.toml", model.config.to_dict())
+    _save(model.state_dict(), folder)
+
+
+def write_huggingface(model: Decoder, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
+    """`config.json` and `model.safetensors` as transformers (and vLLM, llama.cpp's converter, ...) read them.
+
+    Raises CheckpointError when the family's format cannot express one of the model's settings.
+    """
+    preset = presets.family.module(model.config.family)
+    theirs = preset.to_huggingface(model.config) if hasattr(preset, "to_huggingface") else None
+    if theirs is None:
+        raise CheckpointError(f"the family {model.config.family!r} has no Hugging Face form", hint="export it with format='isinglass'")
+    _refuse_what_is_lost(model.config, preset.from_huggingface(theirs))
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    values = {**theirs, "torch_dtype": dtype, **(extra or {})}
+    write_atomic(folder / "config.json", json.dumps({k: v for k, v in values.items() if v is not None}, indent=2) + "\n")
+    _save(export_names(model.state_dict(), preset.HUGGINGFACE, model.config.n_layers), folder)
+
+
+def _refuse_what_is_lost(config: DecoderConfig, back: DecoderConfig) -> None:
+    """Compare a config with what their format would give back."""
+    neutral = {"dropout": 0.0, "family": ""}
+    ours, theirs = (_flat(c.model_copy(update=neutral)) for c in (config, back))
+    lost = [f"{key}: {ours[key]!r} would become {theirs.get(key)!r}" for key in ours if ours[key] != theirs.get(key)]
+    if lost:
+        raise CheckpointError(
+            f"Hugging Face's {config.family} cannot express this model", details=lost, hint="export it with format='isinglass'"
+        )
+
+
+def _flat(config: DecoderConfig) -> dict[str, Any]:
+    """Settings with derived values filled in and expressions in one spelling, so that equal models compare equal."""
+    attention = config.attention
+    canonical = {"kernel": "", "n_kv_heads": config.n_kv_heads, "d_head": config.d_head}
+    values = {**attention.model_dump(), **canonical, "position": _spelled(attention.position), "mask": str(attention.mask)}
+    return {**config.model_dump(exclude={"attention"}), **{f"attention.{key}": value for key, value in values.items()}}
+
+
+def _spelled(position: Any) -> str:
+    return positions.family.spelled(position) if isinstance(position, str) else str(position)
+
+
+def _save(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata={"format": "pt"})

@@ -1,0 +1,41 @@
+"""What the presets share: turning a size and overrides into a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isinglass.core.config import build as build_config
+from isinglass.core.errors import VariantError, unknown
+from isinglass.core.variants import Call, parse
+from isinglass.models.config import DecoderConfig
+from isinglass.nn.attention.config import AttentionConfig
+
+_ATTENTION = set(AttentionConfig.model_fields)
+
+
+def settings(family: str, sizes: Mapping[str, Mapping[str, Any]], size: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat settings of a named size with overrides on top; VariantError for an unknown size."""
+    if size not in sizes:
+        raise unknown("size", size, sizes, where=family, error=VariantError)
+    return {"family": family, **sizes[size], **overrides}
+
+
+def config(flat: Mapping[str, Any]) -> DecoderConfig:
+    """A DecoderConfig from flat settings: those of attention are moved under `attention`."""
+    inner = {key: value for key, value in flat.items() if key in _ATTENTION}
+    outer = {key: value for key, value in flat.items() if key not in _ATTENTION}
+    return build_config(DecoderConfig, {**outer, "attention": {key: _plain(value) for key, value in inner.items()}})
+
+
+def _plain(value: Any) -> Any:
+    """Nested expressions as text, tuples as lists: what TOML can hold."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Call) else value
+
+
+def arguments(expression: str) -> tuple[str, dict[str, Any]]:
+    """Name and named arguments of a simple expression."""
+    call = parse(expression)
+    return (call.name, dict(call.kwargs)) if isinstance(call, Call) else ("", {})

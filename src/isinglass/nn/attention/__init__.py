@@ -1,0 +1,1 @@
+"""Attention in independent parts: heads (`layer`), position, mask, kernel and cache."""

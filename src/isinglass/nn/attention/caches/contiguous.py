@@ -1,0 +1,44 @@
+"""Contiguous: one block of memory per layer, as long as the longest text will be.
+
+What: keys and values are written behind one another; a step returns a view of what is filled.
+Why: nothing is copied and nothing is allocated while generating.
+Math: bytes = 2 * n_layers * n_kv_heads * d_head * capacity * bytes per number, per row
+Cost: memory for the longest text from the first token on
+Used by: generate, by default
+Paper: Pope et al. 2022, Efficiently Scaling Transformer Inference
+"""
+
+import torch
+from torch import Tensor
+
+from isinglass.core.errors import EngineError
+from isinglass.nn.attention.cache import Cache, CacheDims, SlotStore
+from isinglass.nn.attention.slots import Slots
+
+EXAMPLE = dict()
+
+
+class Contiguous(Cache):
+    def __init__(self, dims: CacheDims) -> None:
+        shape = (dims.n_layers, dims.batch, dims.n_kv_heads, dims.capacity, dims.d_head)
+        self.k = torch.empty(shape, dtype=dims.dtype, device=dims.device)
+        self.v = torch.empty(shape, dtype=dims.dtype, device=dims.device)
+        self.slots = SlotStore(dims.batch, dims.capacity, dims.device)
+        self.capacity = dims.capacity
+        self.length = self.start = 0
+
+    def extend(self, slots: Slots) -> Slots:
+        self.start, self.length = self.length, self.length + slots.position.shape[1]
+        if self.length > self.capacity:
+            raise EngineError(f"the cache holds {self.capacity} tokens, asked to hold {self.length}")
+        self.slots.write(slots, slice(self.start, self.length))
+        return self.slots.read(slice(0, self.length), slots.prefix_length)
+
+    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        self.k[layer, :, :, self.start : self.length] = k
+        self.v[layer, :, :, self.start : self.length] = v
+        return self.k[layer, :, :, : self.length], self.v[layer, :, :, : self.length]
+
+
+def build(dims: CacheDims) -> Cache:
+    return Contiguous(dims)

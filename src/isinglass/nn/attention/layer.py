@@ -1,0 +1,83 @@
+"""The attention layer: project, place, attend, project back. Everything that varies is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from isinglass.core.errors import VariantError
+from isinglass.nn.attention.cache import Cache
+from isinglass.nn.attention.dims import Dims
+from isinglass.nn.attention.kernel import Kernel
+from isinglass.nn.attention.kernels.reference import attention_scores, attention_weights, weighted_sum
+from isinglass.nn.attention.mask import Mask
+from isinglass.nn.attention.position import Position
+from isinglass.nn.attention.slots import Slots
+from isinglass.nn.linear import Joint
+from isinglass.nn.tap import Tap, tapped
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one layer's attention is made of."""
+
+    position: Position
+    mask: Mask
+    kernel: Kernel
+
+    def __post_init__(self) -> None:
+        reason = self.kernel.supports(self.mask, self.position)
+        if reason:
+            raise VariantError(f"the kernel {type(self.kernel).__name__.lower()} cannot be used here: {reason}")
+
+
+class Attention(nn.Module):
+    """Multi-head attention with n_heads query heads over n_kv_heads key and value heads (Vaswani 2017, Ainslie 2023)."""
+
+    def __init__(self, dims: Dims, parts: Parts, bias: str) -> None:
+        super().__init__()
+        self.dims, self.parts = dims, parts
+        d_q, d_kv, on_qkv = dims.n_heads * dims.d_head, dims.n_kv_heads * dims.d_head, bias != "none"
+        self.q_proj = nn.Linear(dims.d_model, d_q, bias=on_qkv)
+        self.k_proj = nn.Linear(dims.d_model, d_kv, bias=on_qkv)
+        self.v_proj = nn.Linear(dims.d_model, d_kv, bias=on_qkv)
+        self.o_proj = nn.Linear(d_q, dims.d_model, bias=bias == "all")
+        self.joint: Joint | None = None  # set by models.pack
+        self.scale = dims.d_head**-0.5
+
+    def project(self, x: Float[Tensor, "batch time d_model"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (batch, heads, time, d_head)."""
+        parts = self.joint(x) if self.joint is not None else (self.q_proj(x), self.k_proj(x), self.v_proj(x))
+        q, k, v = (part.unflatten(-1, (-1, self.dims.d_head)).transpose(1, 2) for part in parts)
+        return q, k, v
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch time d_model"],
+        *,
+        layer: int,
+        slots: Slots,
+        k_slots: Slots,
+        cache: Cache | None = None,
+        tap: Tap | None = None,
+    ) -> Float[Tensor, "batch time d_model"]:
+        """`k_slots` are the slots of all keys, the cached ones first; without a cache they are `slots`."""
+        q, k, v = self.project(x)
+        q, k = tapped(tap, "attention.q_raw", q), tapped(tap, "attention.k_raw", k)
+        q, k = self.parts.position.rotate(q, slots), self.parts.position.rotate(k, slots)
+        q, k, v = tapped(tap, "attention.q", q), tapped(tap, "attention.k", k), tapped(tap, "attention.v", v)
+        if cache is not None:
+            k, v = cache.update(layer, k, v)
+        z = tapped(tap, "attention.z", self.attend(q, k, v, slots, k_slots, tap))
+        return tapped(tap, "attention.out", self.o_proj(z.transpose(1, 2).flatten(2)))
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, slots: Slots, k_slots: Slots, tap: Tap | None) -> Tensor:
+        """The kernel's answer; the reference, step by step, when scores or weights are looked at."""
+        mask, bias = self.parts.mask, self.parts.position.bias
+        if tap is None or not (tap.wants("attention.scores") or tap.wants("attention.weights")):
+            return self.parts.kernel.attend(q, k, v, q_slots=slots, k_slots=k_slots, mask=mask, bias=bias, scale=self.scale)
+        scores = attention_scores(q, k, q_slots=slots, k_slots=k_slots, mask=mask, bias=bias, scale=self.scale)
+        scores = tapped(tap, "attention.scores", scores)
+        return weighted_sum(tapped(tap, "attention.weights", attention_weights(scores)), v)

@@ -1,0 +1,38 @@
+"""Position: what the order of tokens adds. The defaults do nothing; a scheme fills in the one place it acts at."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from isinglass.nn.attention.slots import Slots
+
+
+class Position(nn.Module, ABC):
+    """May add to the token embeddings, rotate queries and keys, or bias the scores.
+
+    Tables are made in fp32 from the slots of the call; they are never buffers, which a cast to bf16 would blur.
+    """
+
+    def embed(self, slots: Slots) -> Float[Tensor, "batch time d_model"] | None:
+        """Added to the token embeddings; None adds nothing."""
+        return None
+
+    def rotate(self, x: Float[Tensor, "batch heads time d_head"], slots: Slots) -> Float[Tensor, "batch heads time d_head"]:
+        """Applied to queries and keys alike."""
+        return x
+
+    def bias(
+        self, q: Tensor, k: Tensor, q_slots: Slots, k_slots: Slots
+    ) -> Float[Tensor, "#batch #heads query key"] | None:
+        """Added to the scores; called once per tile by kernels that work in tiles. None adds nothing."""
+        return None
+
+
+class Scaling(ABC):
+    """How rotary frequencies are stretched for inputs longer than those trained on."""
+
+    @abstractmethod
+    def __call__(self, frequencies: Float[Tensor, "half"]) -> Float[Tensor, "half"]: ...

@@ -1,0 +1,1 @@
+"""The kinds of picture: each file turns plain data into one `Showable`."""

@@ -1,0 +1,1 @@
+"""Experiments that write documents."""

@@ -1,0 +1,53 @@
+"""How fast this machine multiplies and reads, measured now: the two numbers that a prediction of speed needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from isinglass.models.cache import synchronise
+
+_SIDE = 1024
+_READ_BYTES = 256 * 2**20  # larger than the caches of common processors
+_TIMES = 8
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The best of several tries each: what the machine can do, so predictions made with it are lower bounds of a time."""
+
+    flops_per_second: float
+    bytes_per_second: float
+
+    def seconds(self, flops: float, n_bytes: float) -> float:
+        """The roofline: work waits for arithmetic or for memory, whichever takes longer.
+
+        Source: Williams, Waterman, Patterson 2009, Roofline.
+
+        >>> Rates(100e9, 10e9).seconds(flops=1e9, n_bytes=1e9)
+        0.1
+        """
+        return max(flops / self.flops_per_second, n_bytes / self.bytes_per_second)
+
+
+def measure_rates(dtype: torch.dtype, device: torch.device) -> Rates:
+    """A square matrix product, and the sum of a large tensor, in the model's number format. Takes about a second."""
+    square = torch.ones(_SIDE, _SIDE, dtype=dtype, device=device)
+    large = torch.ones(_READ_BYTES // square.element_size(), dtype=dtype, device=device)
+    return Rates(2 * _SIDE**3 / best_seconds(lambda: square @ square), _READ_BYTES / best_seconds(large.sum))
+
+
+def best_seconds(work: Callable[[], torch.Tensor]) -> float:
+    """The shortest of several tries, after one that warms up."""
+    work()
+    return min(timed(work) for _ in range(_TIMES))
+
+
+def timed(work: Callable[[], torch.Tensor]) -> float:
+    """Seconds until the result is there."""
+    began = time.perf_counter()
+    synchronise(work().device)
+    return time.perf_counter() - began

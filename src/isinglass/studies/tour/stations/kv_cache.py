@@ -1,0 +1,154 @@
+"""Generation with and without the KV cache: the same tokens, the time of each, and what arithmetic and memory predict."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from isinglass.core import units
+from isinglass.generation.lm import LM
+from isinglass.generation.loop import generating
+from isinglass.models.summary import flops_per_token, kv_bytes_per_token
+from isinglass.show.figure import Figure
+from isinglass.show.marks.lines import lines
+from isinglass.show.table import Table
+from isinglass.studies.tour.machine import Rates, measure_rates, timed
+from isinglass.studies.tour.station import Station, command, source
+
+ORDER = 40
+PROMPT = "The fire in the stove"
+LONGEST = 192  # tokens
+_STEP = 24  # tokens between two lengths that are timed
+_TRIES, _ENOUGH_SECONDS = 3, 1.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds for one more token at each text length, and whether both ways chose the same tokens."""
+
+    lengths: list[int]
+    cached: list[float]
+    uncached: list[float]
+    n_tokens: int
+    same_tokens: bool
+
+
+@torch.inference_mode()
+def station(lm: LM) -> Station:
+    longest = min(LONGEST, lm.config.context_length)
+    rates = measure_rates(lm.model.embed_tokens.weight.dtype, lm.device)
+    found = measure(lm, longest)
+    predicted = {
+        "cached": [rates.seconds(*cached_work(lm, length)) for length in found.lengths],
+        "uncached": [rates.seconds(*uncached_work(lm, length)) for length in found.lengths],
+    }
+    predicted_bytes, real_bytes = kv_bytes(lm, longest)
+    last = found.lengths[-1]
+    text = (
+        f"With the cache a step computes one token and reads the keys and values of the others; without it every step computes the whole text "
+        f"again. {_sameness(found)} At {last} tokens one more takes {units.duration(found.cached[-1])} with the cache and "
+        f"{units.duration(found.uncached[-1])} without: {found.uncached[-1] / found.cached[-1]:.1f} times as long. The price is memory: "
+        f"{predicted_bytes:,} bytes predicted for {longest} tokens, {real_bytes:,} bytes in the cache's tensors."
+    )
+    facts = {
+        "same_tokens": found.same_tokens, "n_tokens": found.n_tokens, "lengths": found.lengths,
+        "cached_seconds": found.cached, "uncached_seconds": found.uncached,
+        "cached_predicted_seconds": predicted["cached"], "uncached_predicted_seconds": predicted["uncached"],
+        "flops_per_second": rates.flops_per_second, "bytes_per_second": rates.bytes_per_second,
+        "kv_bytes_predicted": predicted_bytes, "kv_bytes_real": real_bytes,
+    }  # fmt: skip
+    return Station("Why there is a KV cache", text, (_figure(lm, found, predicted, rates), _table(lm, found, predicted)), facts)
+
+
+def measure(lm: LM, longest: int) -> Measured:
+    """Greedy generation up to `longest` tokens with the cache, then the same tokens from whole passes, timed at some lengths."""
+    prompt = lm.encode(PROMPT)[: longest // 2]
+    n_tokens = longest - len(prompt)
+    events = list(generating(lm, [prompt], max_tokens=n_tokens, ignore_end=True))
+    ids = prompt + [event.id for event in events]
+    steps = {len(prompt) + place: event.seconds - events[place - 1].seconds for place, event in enumerate(events) if place}
+    lengths = [length for length in range(_STEP, longest, _STEP) if length in steps]
+    # single steps are noisy: each length stands for the steps around it
+    cached = [statistics.median(steps[at] for at in steps if abs(at - length) <= _STEP // 2) for length in lengths]
+    uncached = [_whole_pass_seconds(lm, ids[:length]) for length in lengths]
+    # one pass over everything chooses at each place what a whole pass up to that place would: attention is causal
+    chosen = lm.packed()(torch.tensor([ids[:-1]], device=lm.device)).argmax(dim=-1)[0].tolist()
+    return Measured(lengths, cached, uncached, n_tokens, chosen[len(prompt) - 1 :] == ids[len(prompt) :])
+
+
+def _whole_pass_seconds(lm: LM, ids: Sequence[int]) -> float:
+    """The median of a few passes; one that took long is not repeated."""
+    model, batch = lm.packed(), torch.tensor([list(ids)], device=lm.device)
+    seconds: list[float] = []
+    while len(seconds) < _TRIES and sum(seconds) < _ENOUGH_SECONDS:
+        seconds.append(timed(lambda: model(batch, rows="last")))
+    return statistics.median(seconds)
+
+
+def cached_work(lm: LM, length: int) -> tuple[float, float]:
+    """FLOPs, and bytes read, of one step over a cache of `length` tokens: all weights once, and the cache."""
+    width = lm.model.embed_tokens.weight.element_size()
+    return flops_per_token(lm.config, lm.model, length), _weight_bytes(lm) + length * kv_bytes_per_token(lm.config, width)
+
+
+def uncached_work(lm: LM, length: int) -> tuple[float, float]:
+    """FLOPs, and bytes read, of a pass over `length` tokens; the output head is needed for the last one only."""
+    head = 2 * lm.config.vocab_size * lm.config.d_model
+    each = flops_per_token(lm.config, lm.model, (length + 1) // 2) - head  # a token sees half of the others on average
+    return length * each + head, _weight_bytes(lm)
+
+
+def _weight_bytes(lm: LM) -> int:
+    """Weights that a pass reads whole: all but a token table that is not the output head as well."""
+    table = lm.model.embed_tokens.weight
+    total = sum(weight.nbytes for weight in lm.model.parameters())
+    return total if lm.model.lm_head is None else total - table.nbytes
+
+
+def kv_bytes(lm: LM, n_tokens: int) -> tuple[int, int]:
+    """Bytes of keys and values of so many tokens: counted from the config, and found in a cache made for them."""
+    _, cache = lm.engine(batch=1, capacity=n_tokens, compile=False)
+    real = sum(part.nbytes for part in vars(cache).values() if isinstance(part, torch.Tensor) and part.is_floating_point())
+    return n_tokens * kv_bytes_per_token(lm.config, lm.model.embed_tokens.weight.element_size()), real
+
+
+def _sameness(found: Measured) -> str:
+    if found.same_tokens:
+        return f"All {found.n_tokens} tokens chosen with the cache are also chosen without it."
+    return f"Of the {found.n_tokens} tokens some differ between the two ways, which should not be."
+
+
+def _figure(lm: LM, found: Measured, predicted: dict[str, list[float]], rates: Rates) -> Figure:
+    def milliseconds(seconds: list[float]) -> tuple[list[int], list[float]]:
+        return found.lengths, [1000 * value for value in seconds]
+
+    return lines(
+        {"without cache": milliseconds(found.uncached), "with cache": milliseconds(found.cached)},
+        theory={"without, at least": milliseconds(predicted["uncached"]), "with, at least": milliseconds(predicted["cached"])},
+        title="Time for one more token, against the length of the text",
+        x="text so far (tokens)", y="time per token (ms)", command=command("bench generate", source(lm)),
+        notes=(
+            f"measured in this run: a matrix product runs at {rates.flops_per_second / 1e9:.0f} GFLOP/s, memory is read at "
+            f"{rates.bytes_per_second / 1e9:.1f} GB/s",
+            "at least = the larger of counted FLOPs / that rate and bytes of weights and cache / that bandwidth: no program can be faster here",
+        ),
+    )  # fmt: skip
+
+
+def _table(lm: LM, found: Measured, predicted: dict[str, list[float]]) -> Table:
+    rows = [
+        {
+            "length_tokens": length,
+            "without_cache_seconds": found.uncached[at],
+            "at_least_seconds": predicted["uncached"][at],
+            "with_cache_seconds": found.cached[at],
+            "at_least_with_cache_seconds": predicted["cached"][at],
+            "times_faster": found.uncached[at] / found.cached[at],
+        }
+        for at, length in enumerate(found.lengths)
+    ]
+    title = "Measured beside predicted, per token"
+    return Table(rows, title=title, units={"length_tokens": "tokens"}, command=command("bench generate", source(lm)))

@@ -1,0 +1,1 @@
+"""How one pretoken becomes ids: byte pair encoding, WordPiece, Unigram."""

@@ -1,0 +1,27 @@
+"""What a tokenization algorithm is: a vocabulary, and a way to cut one pretoken into its pieces."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+#: What pieces are made of.
+S = TypeVar("S", bytes, str)
+
+#: A token and the characters of the pretoken it covers: (id, start, end).
+Placed = tuple[int, int, int]
+
+
+class Algorithm(ABC, Generic[S]):
+    """Cuts one pretoken. `vocab` maps each piece (bytes where the algorithm works on bytes) to its id."""
+
+    vocab: Mapping[S, int]
+
+    @abstractmethod
+    def encode(self, word: str) -> tuple[int, ...]:
+        """The ids of one pretoken."""
+
+    @abstractmethod
+    def place(self, word: str) -> list[Placed]:
+        """The same ids with the characters each covers. Tokens that share a character all report the whole of it."""

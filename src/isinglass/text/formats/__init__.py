@@ -1,0 +1,1 @@
+"""Vocabulary files, one module for each format; each gives a `Tokenizer`."""

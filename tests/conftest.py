@@ -1,0 +1,47 @@
+"""Shared by all tests: two threads at most, annotations of the numeric layers checked, and the models most tests need."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no network in tests
+
+from collections.abc import Callable
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Shapes in signatures are checked where tensors are: what a jaxtyping annotation says must hold in every test.
+install_import_hook(["isinglass.nn", "isinglass.models"], "beartype.beartype")
+
+import torch
+
+from isinglass.generation.lm import LM, create, load
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> LM:
+    """The real model of the embedded set, loaded once per test process; read-only."""
+    return load("smollm2")
+
+
+@pytest.fixture(scope="session")
+def tiny_lm() -> LM:
+    """Two layers over bytes, weights large enough that its distributions are far from flat."""
+    return lively(create("tiny"))
+
+
+@pytest.fixture(scope="session")
+def make_lm() -> Callable[..., LM]:
+    """`make_lm("tiny(n_layers=1)", attention={...})`: like `ig.create`, with lively weights."""
+    return lambda *args, **options: lively(create(*args, **options))
+
+
+def lively(lm: LM) -> LM:
+    from helpers.tensors import randomised
+
+    randomised(lm.model)
+    return lm

@@ -1,0 +1,1 @@
+"""What several test folders share. Found through pytest's `pythonpath = ["tests"]`."""
