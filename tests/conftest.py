@@ -13,7 +13,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Shapes in signatures are checked where tensors are: what a jaxtyping annotation says must hold in every test.
-install_import_hook(["isinglass.nn", "isinglass.models"], "beartype.beartype")
+install_import_hook(["isinglass.nn", "isinglass.models"], "helpers.check_types")
 
 import torch
 
@@ -41,7 +41,10 @@ def make_lm() -> Callable[..., LM]:
 
 
 def lively(lm: LM) -> LM:
+    """Small embeddings, so that with a tied head a token does not simply predict itself."""
     from helpers.tensors import randomised
 
     randomised(lm.model)
+    with torch.no_grad():
+        lm.model.embed_tokens.weight.mul_(0.3)
     return lm

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers.pairwise import choices, title
-from helpers.tensors import ROWS, randomised, real, slots_of
-from helpers.variants import LAYOUTS, dims, exact_kernels, kernel, kernel_expressions, mask, mask_expressions, position, position_expressions
 from torch import Tensor
 
+from helpers.pairwise import choices, title
+from helpers.tensors import ROWS, randomised, real, slots_of
+from helpers.variants import (
+    LAYOUTS,
+    dims,
+    exact_kernels,
+    kernel,
+    kernel_expressions,
+    mask,
+    mask_expressions,
+    position,
+    position_expressions,
+    unsupported,
+)
 from isinglass.nn.attention.layer import Attention, Parts
 from isinglass.nn.attention.mask import visible
 from isinglass.nn.attention.slots import Slots
@@ -17,7 +28,7 @@ TIME = 14
 
 
 def supported(choice: dict) -> bool:
-    return kernel(choice["kernel"]).supports(mask(choice["mask"]), position(choice["position"])) is None
+    return unsupported(choice["kernel"], choice["mask"], choice["position"]) is None
 
 
 def layer(choice: dict, kernel_text: str | None = None) -> Attention:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
+
 from helpers.pairwise import choices, title
 from helpers.tensors import cut, decoder, random_ids, real, slots_of
-from helpers.variants import LAYOUTS, cache_expressions, causal_masks, kernel, kernel_expressions, mask, position, position_expressions
-
+from helpers.variants import LAYOUTS, cache_expressions, causal_masks, kernel_expressions, mask, position_expressions, unsupported
 from isinglass.core.errors import EngineError
 from isinglass.models.cache import cache_dims, new_cache
 from isinglass.models.transformer import Decoder
 from isinglass.nn.attention import caches
+from isinglass.nn.attention.cache import Cache
 
 TIME = 14
 WAYS = {"token by token": [1] * TIME, "two chunks": [8, 6], "prefill and steps": [6, *[1] * (TIME - 6)], "odd chunks": [1, 5, 2, 6]}
@@ -29,9 +32,13 @@ def mask_for(choice: dict) -> str:
 
 
 def possible(choice: dict) -> bool:
-    rule = mask(mask_for(choice))
-    store = caches.family.resolve(choice["cache"], cache_dims(SMALL, batch=2, capacity=TIME))
-    return kernel(choice["kernel"]).supports(rule, position(choice["position"])) is None and store.supports(rule) is None
+    rule = mask_for(choice)
+    return unsupported(choice["kernel"], rule, choice["position"]) is None and store(choice["cache"]).supports(mask(rule)) is None
+
+
+@cache
+def store(text: str) -> Cache:
+    return caches.family.resolve(text, cache_dims(SMALL, batch=2, capacity=TIME))
 
 
 SMALL = decoder()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from helpers.variants import mask_expressions
-from helpers.variants import mask as build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.variants import mask as build
+from helpers.variants import mask_expressions
 from isinglass.nn.attention.mask import Mask, Tile
 from isinglass.nn.attention.masks.sliding_window import SlidingWindow
 from isinglass.nn.attention.slots import Slots

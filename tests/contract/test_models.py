@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers.tensors import AllButScores, Scores, Watch, decoder, random_ids, slots_of
 from torch import Tensor
 
+from helpers.tensors import AllButScores, Scores, Watch, decoder, random_ids, slots_of
 from isinglass.models.cache import new_cache
 from isinglass.models.pack import pack
 from isinglass.models.presets import gpt2, mistral, tiny

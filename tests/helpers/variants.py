@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from isinglass.core.variants import Family
@@ -30,16 +31,24 @@ def examples(family: Family[Any]) -> list[str]:
     return [expression(name, family.module(name).EXAMPLE) for name in family.names()]
 
 
+@cache
 def mask(text: str) -> Mask:
     return masks.family.resolve(text, dims())
 
 
+@cache
 def kernel(text: str) -> Kernel:
     return kernels.family.resolve(text, dims())
 
 
 def position(text: str, layout: str = "gqa") -> Position:
     return positions.family.resolve(text, dims(layout))
+
+
+@cache
+def unsupported(kernel_text: str, mask_text: str, position_text: str) -> str | None:
+    """Why this kernel cannot do this; None when it can."""
+    return kernel(kernel_text).supports(mask(mask_text), position(position_text))
 
 
 def kernel_expressions() -> list[str]:

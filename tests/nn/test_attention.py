@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tensors import Watch, randomised
-from helpers.variants import exact_kernels, kernel, mask, position
 from torch import nn
 
+from helpers.tensors import Watch, randomised
+from helpers.variants import exact_kernels, kernel, mask, position
 from isinglass.core.errors import ShapeError, VariantError
 from isinglass.nn.attention.dims import Dims
 from isinglass.nn.attention.kernel import Kernel
@@ -96,7 +96,7 @@ def test_a_kernel_that_cannot_says_why() -> None:
         def supports(self, mask: Mask, position: Position) -> str | None:
             return "it only does full attention"
 
-        def attend(self, q, k, v, **rest):  # noqa: ANN001, ANN003, ANN202
+        def attend(self, q, k, v, **rest):
             return q
 
     with pytest.raises(VariantError, match="the kernel picky cannot be used here: it only does full attention"):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tensors import Watch, randomised
 from torch import nn
 
+from helpers.tensors import Watch, randomised
 from isinglass.core.errors import VariantError
 from isinglass.nn import feedforward
 from isinglass.nn.activations import ACTIVATIONS, activation
 from isinglass.nn.feedforward_layer import FeedForward, FeedForwardDims
-from isinglass.nn.linear import Joint, TransposedLinear, joined
+from isinglass.nn.fused import FrozenLinear, MultiplySumLinear, TransposedLinear, fused_activation, fused_norm, joined
 from isinglass.nn.norms import LayerNorm, RMSNorm, build_norm
 from isinglass.nn.tap import Scoped, tapped
 
@@ -78,7 +80,7 @@ def test_glu_equals_transformers_llama(bias: bool) -> None:
     from transformers.models.llama.modeling_llama import LlamaConfig, LlamaMLP
 
     glu = layer(f"glu(bias={bias})")
-    oracle = LlamaMLP(LlamaConfig(hidden_size=16, intermediate_size=24, hidden_act="silu", mlp_bias=bias))
+    oracle = LlamaMLP(LlamaConfig(hidden_size=16, num_attention_heads=4, intermediate_size=24, hidden_act="silu", mlp_bias=bias))
     oracle.load_state_dict(glu.state_dict())
     torch.testing.assert_close(glu(X), oracle(X), atol=1e-5, rtol=1e-5)
 
@@ -90,13 +92,24 @@ def test_the_examples_of_every_kind_build_and_keep_the_width() -> None:
         assert built(X).shape == X.shape
 
 
-def test_transposed_and_joint_layers_equal_plain_ones() -> None:
-    first, second = randomised(nn.Linear(16, 8)), randomised(nn.Linear(16, 24), 1)
-    together = joined([first, second])  # type: ignore[list-item]
-    one, two = Joint(together, [8, 24])(X)
-    torch.testing.assert_close(one, first(X))
-    torch.testing.assert_close(two, second(X))
-    torch.testing.assert_close(TransposedLinear(together.weight, together.bias)(X), together(X), atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("lay_out", [FrozenLinear, TransposedLinear, MultiplySumLinear])
+@pytest.mark.parametrize("bias", [False, True])
+def test_joint_layers_equal_plain_ones_in_every_layout(lay_out: Callable[..., nn.Module], bias: bool) -> None:
+    first, second = randomised(nn.Linear(16, 8, bias=bias)), randomised(nn.Linear(16, 24, bias=bias), 1)
+    one, two = joined([first, second], lay_out)(X)  # type: ignore[list-item]
+    torch.testing.assert_close(one, first(X), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(two, second(X), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [LayerNorm, RMSNorm])
+def test_fused_norms_equal_the_written_out_ones(kind: type) -> None:
+    norm = randomised(kind(16, 1e-5))
+    torch.testing.assert_close(fused_norm(norm)(X), norm(X), atol=1e-6, rtol=1e-5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_fused_activations_equal_the_written_out_ones(name: str) -> None:
+    torch.testing.assert_close(fused_activation(ACTIVATIONS[name])(WIDE), ACTIVATIONS[name](WIDE), atol=2e-6, rtol=1e-5)
 
 
 def test_taps_are_asked_by_full_name_and_may_replace() -> None:

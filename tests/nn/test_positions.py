@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.variants import position
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.variants import position
 from isinglass.core.errors import VariantError
 from isinglass.nn.attention import positions
 from isinglass.nn.attention.dims import Dims
@@ -62,7 +62,9 @@ def test_none_adds_nothing_anywhere() -> None:
 def test_rotary_equals_transformers_llama() -> None:
     from transformers.models.llama.modeling_llama import LlamaConfig, LlamaRotaryEmbedding, apply_rotary_pos_emb
 
-    config = LlamaConfig(hidden_size=64, num_attention_heads=4, head_dim=16, rope_parameters={"rope_type": "default", "rope_theta": 500_000.0})
+    config = LlamaConfig(
+        hidden_size=64, num_attention_heads=4, head_dim=16, rope_parameters={"rope_type": "default", "rope_theta": 500_000.0}
+    )
     slots = Slots(torch.tensor([[0, 1, 2, 700, 8000], [3, 4, 5, 6, 7]]))
     q, k = torch.randn(2, 4, 5, 16), torch.randn(2, 2, 5, 16)
     cos, sin = LlamaRotaryEmbedding(config)(q, slots.position)
@@ -80,7 +82,12 @@ def test_rotary_turns_pairs_by_hand() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 200), st.sampled_from(["rotary", "rotary(scaling=linear(factor=4.0))", "rotary(scaling=llama3)"]))
+@given(
+    st.integers(0, 300),
+    st.integers(0, 300),
+    st.integers(0, 200),
+    st.sampled_from(["rotary", "rotary(scaling=linear(factor=4.0))", "rotary(scaling=llama3)"]),
+)
 def test_rotary_scores_depend_on_the_distance_alone(i: int, j: int, shift: int, text: str) -> None:
     generator = torch.Generator().manual_seed(i * 1000 + j)
     q, k = torch.randn(1, 1, 1, 16, generator=generator), torch.randn(1, 1, 1, 16, generator=generator)
@@ -115,7 +122,9 @@ def test_linear_scaling_equals_transformers(base: float, factor: float) -> None:
     assert torch.equal(ours, theirs("linear", base, factor=factor))
 
 
-@pytest.mark.parametrize(("factor", "low", "high", "original"), [(8.0, 1.0, 4.0, 8192), (32.0, 1.0, 4.0, 8192), (4.0, 2.0, 8.0, 512), (8.0, 1.0, 4.0, 2048)])
+@pytest.mark.parametrize(
+    ("factor", "low", "high", "original"), [(8.0, 1.0, 4.0, 8192), (32.0, 1.0, 4.0, 8192), (4.0, 2.0, 8.0, 512), (8.0, 1.0, 4.0, 2048)]
+)
 @pytest.mark.parametrize("base", [10_000.0, 500_000.0])
 def test_llama3_scaling_equals_transformers(base: float, factor: float, low: float, high: float, original: int) -> None:
     text = f"rotary(base={base}, scaling=llama3(factor={factor}, low={low}, high={high}, original_context={original}))"

@@ -102,6 +102,14 @@ def test_a_heat_map_shows_sign_and_strength_without_color():
     assert shown[3] == "scale: effect from -2 to 2"
 
 
+@pytest.mark.parametrize("count", [1, 24, 100])
+def test_axis_labels_are_few_and_begin_with_the_first(count):
+    names = [f"token{number}" for number in range(count)]
+    svg = heatmap([list(range(count))], title="t", rows=["r"], columns=names, row_axis="a", column_axis="b", value="v").to_svg()
+    shown = re.findall(r">(token\d+)<", svg)
+    assert shown[0] == "token0" and len(shown) == len(names[:: -(-count // 24)])
+
+
 def test_colours_are_symmetric_about_zero():
     color = one(3).spec["encoding"]["color"]
     assert color["scale"]["domain"] == [-2.0, 0, 2.0] and color["scale"]["range"] == "diverging"
@@ -155,7 +163,7 @@ def test_a_figure_without_data_has_no_csv(tmp_path):
 )
 def test_nothing_to_show_is_still_shown(make):
     figure = make()
-    assert figure.to_terminal(60, color=False).startswith("t\n")
+    assert figure.to_terminal(60, color=False).split("\n")[0] == "t"
     assert ">t<" in figure.to_svg() and "NaN" not in figure.html_fragment("k")
 
 

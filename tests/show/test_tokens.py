@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from isinglass.core.errors import ShapeError
-from isinglass.show.marks.tokens import compared, tokens
+from isinglass.show.marks.tokens import Strip, TokenStrips, compared, tokens
 
 
 def test_chips_show_spaces_newlines_and_bytes():
@@ -50,3 +50,18 @@ def test_save_and_picture(tmp_path):
 def test_one_id_per_piece():
     with pytest.raises(ShapeError, match="tokens of 'x': 2 pieces but 1 ids"):
         tokens(["a", "b"], [1], title="t", name="x")
+
+
+def test_values_fill_the_chips_and_are_said_beside_the_id():
+    strips = TokenStrips([Strip("a", ("x", "y"), (1, 2), (0.5, 2.0)), Strip("b", ("z",), (3,))], title="t", value="loss (nats)")
+    assert strips.notes == ("scale: loss (nats) from 0 to 2",)
+    assert [row.get("loss (nats)") for row in strips.data.rows] == [0.5, 2.0, None]
+    assert strips.to_terminal(40, color=False).split("\n")[2] == "x▃│y█"
+    html = strips.html_fragment("k")
+    assert 'data-id="1 · loss (nats) 0.5" aria-label="x, id 1, loss (nats) 0.5"' in html and " 25%,transparent 0)" in html
+    assert '<li tabindex="0" data-id="3" aria-label="z, id 3">z</li>' in html
+
+
+def test_values_and_tokens_must_fit():
+    with pytest.raises(ShapeError, match="tokens of 'a': 1 values for 2 tokens"):
+        TokenStrips([Strip("a", ("x", "y"), (1, 2), (0.5,))], title="t")

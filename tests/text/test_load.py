@@ -79,16 +79,16 @@ def test_files_that_cannot_be_read(file, content, message, tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(TokenizerError, match="no vocabulary in folder .*\n  looked for tokenizer.json, tekken.json"):
+    with pytest.raises(TokenizerError, match=r"no vocabulary in folder .*\n  looked for tokenizer.json, tekken.json"):
         load(tmp_path)
 
 
 def test_gguf_metadata_that_cannot_be_read(smollm2_metadata):
     with pytest.raises(TokenizerError, match=r"this GGUF file holds no tokenizer\n  expected the metadata key 'tokenizer.ggml.model'"):
         gguf.read({})
-    with pytest.raises(TokenizerError, match="unknown tokenizer 'rwkv' in tokenizer.ggml.model\n  known: bert, gpt2, llama, t5"):
+    with pytest.raises(TokenizerError, match=r"unknown tokenizer 'rwkv' in tokenizer.ggml.model\n  known: bert, gpt2, llama, t5"):
         gguf.read({"tokenizer.ggml.model": "rwkv"})
-    with pytest.raises(TokenizerError, match="unknown pretokenizer 'smolm' in tokenizer.ggml.pre(.|\n)*did you mean 'smollm'"):
+    with pytest.raises(TokenizerError, match=r"unknown pretokenizer 'smolm' in tokenizer.ggml.pre(.|\n)*did you mean 'smollm'"):
         gguf.read({**smollm2_metadata, "tokenizer.ggml.pre": "smolm"})
     with pytest.raises(TokenizerError, match=r"incomplete: 'tokenizer.ggml.merges' is missing"):
         gguf.read({key: value for key, value in smollm2_metadata.items() if not key.endswith("merges")})

@@ -21,6 +21,8 @@ from isinglass.text.charsmap import Charsmap, DoubleArray, GraphemeCharsmap
 from isinglass.text.formats.sentencepiece import parse
 from isinglass.text.special import AddedToken, Finder
 
+BEHAVIORS = ("Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+
 
 @pytest.fixture(scope="module")
 def blob():

@@ -59,7 +59,7 @@ class Output:
         """One line of talk."""
         from rich.text import Text
 
-        self.talk().print(Text(line, style="quiet"))
+        self.talk().print(Text(line, style="quiet"), soft_wrap=True)
 
     @contextmanager
     def working(self, doing: str) -> Iterator[None]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from isinglass.core.errors import DataError
 
-Text = Annotated[str, Parameter(help="A text; - reads stdin. One that begins with a hyphen goes behind --.")]
+
+def _not_an_option(_: Any, value: str | None) -> None:
+    """A mistyped option must not be taken for the text."""
+    if value is not None and re.fullmatch(r"--\w[\w-]*", value):
+        raise ValueError("no option of this verb; as a text, give it on stdin with -")
+
+
+_TEXT = Parameter(help="The text; - reads stdin.", allow_leading_hyphen=True, validator=_not_an_option)
+Text = Annotated[str, _TEXT]
+OptionalText = Annotated[str | None, _TEXT]
 
 
 def read_text(text: str) -> str:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-
 from isinglass.cli.output import Output, Result
-from isinglass.cli.texts import read_file, read_text
+from isinglass.cli.texts import OptionalText, read_file, read_text
 from isinglass.cli.verb import Names, option, verb
 from isinglass.core.errors import ConfigError
 from isinglass.show.marks.tokens import Piece, compared
@@ -28,7 +26,6 @@ app = verb("tokens", EXAMPLES, notes=["--with takes names (isinglass assets list
 _COMPARED = ("gpt2", "cl100k_base", "o200k_base", "bert-base-uncased", "t5", "smollm2")
 _CHIPS = 1000  # shown of one text; the table, files and --json have all tokens
 
-Given = Annotated[str | None, Parameter(help="The text; - reads stdin.")]
 With = Annotated[Names, option("Comma-separated tokenizers.", "--with")]
 File = Annotated[Path | None, option("Read the text from a UTF-8 file.")]
 SpecialOption = Annotated[Special, option("What a special string such as <|endoftext|> in the text is: plain text, its id, or an error.")]
@@ -65,7 +62,7 @@ class Cut:
 
 @app.default
 def tokens(
-    text: Given = None,
+    text: OptionalText = None,
     /,
     *,
     tokenizers: With = ("gpt2",),
@@ -79,7 +76,7 @@ def tokens(
 
 @app.command
 def compare(
-    text: Given = None,
+    text: OptionalText = None,
     /,
     *,
     tokenizers: With = _COMPARED,
@@ -107,8 +104,10 @@ def _one(cut: Cut) -> list[Any]:
     name = cut.tokenizer.name
     pieces, ids, notes = cut.pieces()[:_CHIPS], [token.id for token in cut.tokens[:_CHIPS]], _left_out([cut])
     rows = [{**row, "text": cut.text[row["start"] : row["end"]]} for row in cut.rows()]
-    chips = compared({"": (pieces, ids)}, title=f"The text as {len(cut.tokens):,} tokens of {name}", notes=notes) if notes else strip(
-        pieces, ids, title=f"The text as tokens of {name}"
+    chips = (
+        compared({"": (pieces, ids)}, title=f"The text as {len(cut.tokens):,} tokens of {name}", notes=notes)
+        if notes
+        else strip(pieces, ids, title=f"The text as tokens of {name}")
     )
     return [chips, Table(rows, title="Tokens, and the characters of the text they cover")]
 

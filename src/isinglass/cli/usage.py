@@ -15,6 +15,9 @@ def usage_error(fault: CycloptsError, verbs: Sequence[str]) -> ConfigError:
     """The house form of what the parser found wrong."""
     chain = [part for part in fault.command_chain or () if part]
     help_line = " ".join(["isinglass", *chain, "--help"])
+    wrong = _mistyped_option(fault) if isinstance(fault, ValidationError | UnusedCliTokensError) else None
+    if wrong:
+        return unknown("option", wrong[0], wrong[1], where=" ".join(chain), more=help_line)
     match fault:
         case UnknownCommandError(unused_tokens=[name, *_]) if not chain:
             return unknown("verb", name, verbs, more="isinglass {name} --help")
@@ -32,8 +35,20 @@ def usage_error(fault: CycloptsError, verbs: Sequence[str]) -> ConfigError:
             name = token.keyword or (fault.argument.name.lstrip("-").upper() if fault.argument else "")
             return ConfigError(f"{name} = {token.value!r}: {_expected(fault)}", hint=help_line)
         case UnusedCliTokensError(unused_tokens=[first, *_]):
-            return ConfigError(f"isinglass {' '.join(chain)}: {first!r} is one argument too many", details=["quote a text that has spaces"], hint=help_line)
+            return ConfigError(
+                f"isinglass {' '.join(chain)}: {first!r} is one argument too many", details=["quote a text that has spaces"], hint=help_line
+            )
     return ConfigError(str(fault).strip(), hint=help_line)
+
+
+def _mistyped_option(fault: CycloptsError) -> tuple[str, list[str]] | None:
+    """The first `--word` that is no option, where a text took it in, and the options there are."""
+    if fault.app is None:
+        return None
+    known = [name for argument in fault.app.assemble_argument_collection() for name in argument.names if name.startswith("--")]
+    given = [token.partition("=")[0] for token in fault.root_input_tokens or () if token.startswith("--") and len(token) > 2]
+    wrong = [token for token in given if token not in known]
+    return (wrong[0], known) if wrong else None
 
 
 def _expected(fault: CoercionError | ValidationError) -> str:

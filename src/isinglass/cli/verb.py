@@ -35,9 +35,11 @@ def option(help: str, *names: str, **settings: Any) -> Parameter:
     return Parameter(name=names or None, help=help, negative=(), **{"show_default": _default, **settings})
 
 
-def _default(value: Any) -> str:
+def _default(value: Any) -> str | None:
     """A default as one would type it; none where there is nothing to say."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else "" if value in (None, False) else f"{value}"
+    if isinstance(value, tuple):
+        return ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value) or None
+    return None if value is None or value is False else str(value)
 
 
 def at_least(least: float) -> Callable[[Any, Any], None]:

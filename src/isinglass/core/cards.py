@@ -84,7 +84,11 @@ def find_card(name: str) -> Card:
     if len(fits) == 1:
         return fits[0]
     if fits:
-        raise VariantError(f"{name!r} stands in several families", details=[f"{c.family}.{c.name}" for c in fits], hint=f"isinglass explain {fits[0].family}.{bare}")
+        raise VariantError(
+            f"{name!r} stands in several families",
+            details=[f"{c.family}.{c.name}" for c in fits],
+            hint=f"isinglass explain {fits[0].family}.{bare}",
+        )
     everything = [f"{c.family}.{c.name}" for c in cards()]
     by_bare = {full.rpartition(".")[2]: full for full in everything}
     raise unknown("variant", name, everything if family else by_bare, more="isinglass explain", error=VariantError)

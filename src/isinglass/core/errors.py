@@ -79,7 +79,7 @@ class PriceError(IsinglassError):
     """A price that is unknown or stale."""
 
 
-class ExtraMissing(IsinglassError):
+class ExtraMissing(IsinglassError):  # noqa: N818 - the name the design gives it
     """An optional package is needed."""
 
     def __init__(self, package: str, extra: str) -> None:
@@ -96,7 +96,13 @@ E = TypeVar("E", bound=IsinglassError)
 
 
 def unknown(
-    kind: str, name: str, known: Iterable[str], *, where: str = "", more: str = "", error: type[E] = ConfigError  # type: ignore[assignment]
+    kind: str,
+    name: str,
+    known: Iterable[str],
+    *,
+    where: str = "",
+    more: str = "",
+    error: type[E] = ConfigError,  # type: ignore[assignment]
 ) -> E:
     """The error for a name that is not known: what it was, what is known, and the nearest known name.
 
@@ -110,4 +116,5 @@ def unknown(
     names = sorted(known)
     near = closest(name, names)
     hints = ([f"did you mean {near!r}?"] if near else []) + ([more.format(name=near or (names[0] if names else name))] if more else [])
-    return error(f"unknown {kind} {name!r}" + (f" in {where}" if where else ""), details=[f"known: {', '.join(names)}"], hint="  ".join(hints))
+    message = f"unknown {kind} {name!r}" + (f" in {where}" if where else "")
+    return error(message, details=[f"known: {', '.join(names)}"], hint="  ".join(hints))

@@ -19,18 +19,23 @@ import importlib.util
 import inspect
 import operator
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from isinglass.core.errors import VariantError, unknown
 
 T = TypeVar("T")
+_AS_ANNOTATED = ConfigDict(strict=True, arbitrary_types_allowed=True)  # an int may stand for a float, nothing else is converted
 ENTRY_POINTS = "isinglass.variants"
-_FILE = re.compile(r"[\w./~-]*[\w-]\.py\b")
+# a quoted text, which is left alone, or the path of a Python file
+_QUOTED_OR_FILE = re.compile(r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|[\w./~-]*[\w-]\.py\b""")
 
 
 @dataclass(frozen=True)
@@ -85,15 +90,17 @@ def parse(text: str) -> Expression:
     files: dict[str, str] = {}
 
     def stand_in(found: re.Match[str]) -> str:
+        if found["quoted"]:
+            return found.group()
         name = f"__file{len(files)}"
         files[name] = found.group()
         return name
 
-    source = _FILE.sub(stand_in, text.strip())
+    source = _QUOTED_OR_FILE.sub(stand_in, text.strip())
     try:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError) as fault:
-        place = f" at character {getattr(fault, 'offset', 0) or 0}"
+        place = f" at character {getattr(fault, 'offset', 0) or len(source) + 1}"
         raise VariantError(
             f"cannot read the variant {text!r}: {getattr(fault, 'msg', fault)}{place}",
             hint="write name, name(arg=value), or masks joined with & | ~",
@@ -198,15 +205,17 @@ class Family(Generic[T]):
 
         Nested variants keep their own spelling.
         """
-        call = parse(text)
-        if not isinstance(call, Call):
-            return str(call)
+        return str(self._spelled(parse(text)))
+
+    def _spelled(self, call: Expression) -> Expression:
+        if isinstance(call, Combined):
+            return Combined(call.symbol, self._spelled(call.left), None if call.right is None else self._spelled(call.right))
         signature = inspect.signature(self.module(call.name).build)
         skipped = [name for name, p in signature.parameters.items() if p.default is p.empty][:1]
         bound = signature.bind_partial(*([None] * len(skipped)), *call.args, **dict(call.kwargs))
         bound.apply_defaults()
         named = tuple((k, v) for k, v in bound.arguments.items() if k not in skipped and v is not None)
-        return str(Call(call.name, (), named))
+        return Call(call.name, (), named)
 
     def _combine(self, node: Combined, context: tuple[Any, ...], where: str) -> T:
         sides = [self.resolve(side, *context, where=where) for side in (node.left, node.right) if side is not None]
@@ -219,7 +228,7 @@ class Family(Generic[T]):
         build = self.module(call.name, where).build
         parameters = list(inspect.signature(build).parameters.values())[len(context) :]
         try:
-            inspect.signature(build).bind(*context, *call.args, **dict(call.kwargs))
+            bound = inspect.signature(build).bind(*context, *call.args, **dict(call.kwargs))
         except TypeError as fault:
             takes = ", ".join(str(p).partition(":")[0] + ("" if p.default is p.empty else f"={p.default!r}") for p in parameters)
             raise VariantError(
@@ -227,10 +236,28 @@ class Family(Generic[T]):
                 details=[f"{call.name} takes: {takes or 'nothing'}"],
                 hint=f"isinglass explain {self.name}.{call.name}",
             ) from None
+        self._check_values(call, {p.name: bound.arguments[p.name] for p in parameters if p.name in bound.arguments}, build)
         built = build(*context, *call.args, **dict(call.kwargs))
         if not isinstance(built, self.base):
             raise VariantError(f"{call.name!r} built a {type(built).__name__}, expected a {self.base.__name__}")
         return built
+
+    def _check_values(self, call: Call, given: Mapping[str, Any], build: Callable[..., Any]) -> None:
+        """Compare what is given with the annotations of `build`, so that no `build` has to check types itself."""
+        annotations = get_type_hints(build)
+        for name, value in given.items():
+            if name not in annotations:
+                continue
+            try:
+                _adapter(annotations[name]).validate_python(value)
+            except ValidationError as fault:
+                told = fault.errors()[0]["msg"]
+                raise VariantError(f"{call.name}: {name} = {value!r}: {told}", hint=f"isinglass explain {self.name}.{call.name}") from None
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=_AS_ANNOTATED)
 
 
 @cache

@@ -9,7 +9,7 @@ from isinglass.core.errors import EngineError
 from isinglass.generation.lm import LM
 from isinglass.generation.loop import generate, generating
 from isinglass.generation.results import Generation, TokenOut
-from isinglass.text.templates import Message, Template, detect_template, encode_chat
+from isinglass.text.template import Message, Template, detect_template, encode_chat
 
 
 def template_of(lm: LM) -> Template:
@@ -22,9 +22,7 @@ def template_of(lm: LM) -> Template:
 def reply(lm: LM, messages: Sequence[Message], **options: Any) -> Generation:
     """The answer to a conversation; options as `generating`. Markers inside messages are plain text, never control tokens."""
     template = template_of(lm)
-    result = generate(lm, encode_chat(lm.tokenizer, template, messages), **{"stop": template.stops, **options})
-    assert isinstance(result, Generation)  # noqa: S101 - one prompt gives one result
-    return result
+    return generate(lm, encode_chat(lm.tokenizer, template, messages), **{"stop": template.stops, **options})
 
 
 def replying(lm: LM, messages: Sequence[Message], **options: Any) -> Iterator[TokenOut]:

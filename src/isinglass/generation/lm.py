@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from isinglass.text.byte_vocabulary import byte_tokenizer
 from isinglass.text.load import tokenizer as load_tokenizer
 from isinglass.text.tokenizer import Tokenizer
 
+T = TypeVar("T")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -43,7 +44,7 @@ class LM:
     tokenizer: Tokenizer
     card: Mapping[str, Any] = field(default_factory=dict)
     end_ids: frozenset[int] = frozenset()
-    _packed: dict[str, Any] = field(default_factory=dict, repr=False)
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -64,15 +65,23 @@ class LM:
 
     def packed(self) -> Decoder:
         """The inference form of the model, made once."""
-        with self._lock:
-            if "model" not in self._packed:
-                self._packed["model"] = pack(self.model)
-            return self._packed["model"]
+        return self._once("packed", lambda: pack(self.model))
 
     def engine(self, *, batch: int, capacity: int, compile: bool) -> tuple[Callable[..., Tensor], Cache]:
         """The callable that makes logits, and an empty cache for it."""
-        model = self.packed()
-        return model, new_cache(model, batch=batch, capacity=capacity)
+        if not compile:
+            return self.packed(), new_cache(self.packed(), batch=batch, capacity=capacity)
+        packed = self.packed()
+        from isinglass.generation.compiled import CompiledModel, static_cache  # the compiler takes 2 s to import
+
+        model = self._once(("compiled", batch), lambda: CompiledModel(self.model, packed, batch))
+        return model, static_cache(packed, batch=batch, capacity=capacity)
+
+    def _once(self, key: Hashable, make: Callable[[], T]) -> T:
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = make()
+            return self._made[key]
 
 
 def load(name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu") -> LM:
@@ -134,9 +143,9 @@ def create(
         config = build_config(DecoderConfig, config_or_expression)
     else:
         config = family.resolve(config_or_expression, where="model")
-    values = config.model_dump()
+    values = dict(config)  # not model_dump, which would take objects apart
     values["vocab_size"] = max(text.vocab_size, 1) if tokenizer is not None else config.vocab_size
-    values["attention"] = {**values["attention"], **(attention or {})}
+    values["attention"] = {**dict(config.attention), **(attention or {})}
     model = fresh(build_config(DecoderConfig, values), seed).requires_grad_(False).eval()
     ends = frozenset() if text.eos_id is None else frozenset({text.eos_id})
     return LM(model, text, {"source": "created", "seed": seed}, ends)
@@ -167,5 +176,5 @@ def card_text(lm: LM) -> str:
     """The human twin of a saved model."""
     config = lm.config
     origin = "\n".join(f"- {key}: {value}" for key, value in lm.card.items())
-    shape = f"{config.n_layers} layers, d_model {config.d_model}, {config.attention.n_heads} heads over {config.n_kv_heads} key and value heads"
+    shape = f"{config.n_layers} layers, d_model {config.d_model}, {config.attention.n_heads} heads over {config.n_kv_heads} kv heads"
     return f"# {config.family}\n\n{shape}, context {config.context_length} tokens, vocabulary {config.vocab_size}.\n\n{origin}\n"

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isinglass.core.errors import EngineError
 from isinglass.core.runtime import derive_seed
+from isinglass.generation import strategies
 
 HIDDEN = float("-inf")
 
@@ -57,3 +59,19 @@ def draw(logits: Float[Tensor, "vocab"], generator: torch.Generator) -> int:
     index = int(torch.searchsorted(cumulative, point, right=True))
     # the last token of probability > 0 when rounding puts the point at the very end
     return index if index < len(logits) else int(probabilities.nonzero()[-1])
+
+
+def choose_strategy(strategy: str | Strategy, temperature: float | None) -> Strategy:
+    """The strategy object, with the keyword temperature put in; EngineError when it is given twice or means nothing."""
+    chooser = strategies.family.resolve(strategy, where="strategy")
+    if temperature is None:
+        return chooser
+    # build a sampler at that temperature first: it refuses a negative one with its own message
+    strategies.family.module("sample").build(temperature=temperature)
+    heated = chooser.with_temperature(temperature)
+    if heated is None:
+        raise EngineError(
+            f"temperature = {temperature!r} beside strategy {str(strategy)!r}, which has a temperature already or none at all",
+            hint="give the temperature once: strategy='sample', temperature=0.8",
+        )
+    return heated

@@ -29,7 +29,8 @@ class StopWatch:
         self.held += text
         found = [(self.held.find(stop), stop) for stop in self.stops if stop in self.held]
         if found:
-            place, self.hit = min(found)
+            # the one that is complete first, as if letters came one by one; of those that end together the longest
+            place, self.hit = min(found, key=lambda hit: (hit[0] + len(hit[1]), hit[0]))
             safe, self.held = self.held[:place], ""
             return safe
         keep = max((_overlap(self.held, stop) for stop in self.stops), default=0)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from isinglass.core.errors import EngineError, closest
 from isinglass.generation.lm import LM
-from isinglass.generation.loop import Prompt, encode_prompts, pad_left
+from isinglass.generation.prompts import Prompt, encode_prompts, pad_left
 from isinglass.inspection.predictions import NextTokens, next_tokens
 from isinglass.nn.attention.slots import Slots
 from isinglass.show.marks.attention_grid import AttentionGrid

@@ -18,12 +18,14 @@ from isinglass.core.config import build as build_config
 from isinglass.core.config import read_toml, write_toml
 from isinglass.core.errors import CheckpointError
 from isinglass.core.files import atomic, write_atomic
+from isinglass.core.variants import Family
 from isinglass.models import presets
 from isinglass.models.config import DecoderConfig
 from isinglass.models.names import NameMap, export_names, import_names
 from isinglass.models.presets import llama
 from isinglass.models.transformer import Decoder, on_meta
-from isinglass.nn.attention import positions
+from isinglass.nn import feedforward
+from isinglass.nn.attention import masks, positions
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -33,13 +35,26 @@ def read_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
 
     Raises CheckpointError: unreadable or truncated files, tensors that are missing, unexpected or of another shape.
     """
-    if path.is_file() and path.suffix == ".gguf":
+    if _is_gguf(path):
         return _read_gguf(path, dtype)
+    config = read_config(path)
     if (path / "config.toml").is_file():
-        config = build_config(DecoderConfig, read_toml(path / "config.toml"), where=str(path / "config.toml"))
         return assemble(config, read_safetensors(path), dtype, source=str(path))
+    names = presets.family.module(config.family).HUGGINGFACE
+    return _assemble_named(config, read_safetensors(path), names, dtype, str(path))
+
+
+def read_config(path: Path) -> DecoderConfig:
+    """The settings of a saved model, without its weights; forms of `path` as for `read_model`.
+
+    Raises CheckpointError (no model there, an unknown architecture, an unreadable file) or ConfigError (a wrong key in `config.toml`).
+    """
+    if _is_gguf(path):
+        return _gguf_config(GGUF(path), path)
+    if (path / "config.toml").is_file():
+        return build_config(DecoderConfig, read_toml(path / "config.toml"), where=str(path / "config.toml"))
     if (path / "config.json").is_file():
-        return _read_huggingface(path, dtype)
+        return _huggingface_config(path / "config.json")
     raise CheckpointError(
         f"{str(path)!r} holds no model",
         details=["expected config.toml (ours), config.json (Hugging Face), or a .gguf file"],
@@ -103,25 +118,29 @@ def _preset(model_type: str | None, source: Path) -> ModuleType:
     return known[model_type]
 
 
-def _read_huggingface(folder: Path, dtype: torch.dtype) -> Decoder:
-    source = folder / "config.json"
+def _huggingface_config(source: Path) -> DecoderConfig:
     try:
         theirs = json.loads(source.read_text(encoding="utf-8"))
-        preset = _preset(theirs.get("model_type"), source)
-        config = preset.from_huggingface(theirs)
+        return _preset(theirs.get("model_type"), source).from_huggingface(theirs)
     except (ValueError, KeyError) as fault:
         raise CheckpointError(f"cannot read {str(source)!r}: {type(fault).__name__}: {fault}") from None
-    return _assemble_named(config, read_safetensors(folder), preset.HUGGINGFACE, dtype, str(folder))
 
 
-def _read_gguf(path: Path, dtype: torch.dtype) -> Decoder:
-    file = GGUF(path)
+def _is_gguf(path: Path) -> bool:
+    return path.is_file() and path.suffix == ".gguf"
+
+
+def _gguf_config(file: GGUF, path: Path) -> DecoderConfig:
     architecture = file.metadata.get("general.architecture")
     if architecture != "llama":
         raise CheckpointError(f"{path}: GGUF architecture {architecture!r} is not known here", details=["known: llama (also Mistral)"])
     config = llama.from_gguf(file.metadata)
-    if "output.weight" in file.tensors:
-        config = config.model_copy(update={"embeddings": "untied"})
+    return config.model_copy(update={"embeddings": "untied"}) if "output.weight" in file.tensors else config
+
+
+def _read_gguf(path: Path, dtype: torch.dtype) -> Decoder:
+    file = GGUF(path)
+    config = _gguf_config(file, path)
     tensors = {name: torch.from_numpy(file.read(name)).to(dtype) for name in file.tensors}
     return _assemble_named(config, tensors, llama.gguf_names(config), dtype, str(path))
 
@@ -132,7 +151,8 @@ def _assemble_named(config: DecoderConfig, tensors: Mapping[str, Tensor], names:
 
 
 def write_isinglass(model: Decoder, folder: Path) -> None:
-    """`config.toml` and `model.safetensors` in our names."""
+    """`config.toml` and `model.safetensors` in our names. CheckpointError for a config that holds objects."""
+    _refuse_objects(model.config)
     write_toml(folder / "config.toml", model.config.to_dict())
     _save(model.state_dict(), folder)
 
@@ -142,6 +162,7 @@ def write_huggingface(model: Decoder, folder: Path, extra: Mapping[str, Any] | N
 
     Raises CheckpointError when the family's format cannot express one of the model's settings.
     """
+    _refuse_objects(model.config)
     preset = presets.family.module(model.config.family)
     theirs = preset.to_huggingface(model.config) if hasattr(preset, "to_huggingface") else None
     if theirs is None:
@@ -168,12 +189,30 @@ def _flat(config: DecoderConfig) -> dict[str, Any]:
     """Settings with derived values filled in and expressions in one spelling, so that equal models compare equal."""
     attention = config.attention
     canonical = {"kernel": "", "n_kv_heads": config.n_kv_heads, "d_head": config.d_head}
-    values = {**attention.model_dump(), **canonical, "position": _spelled(attention.position), "mask": str(attention.mask)}
-    return {**config.model_dump(exclude={"attention"}), **{f"attention.{key}": value for key, value in values.items()}}
+    parts = {"position": _spelled(positions.family, attention.position), "mask": _spelled(masks.family, attention.mask)}
+    values = {**dict(attention), **canonical, **parts}
+    outer = {**dict(config), "feedforward": _spelled(feedforward.family, config.feedforward)}
+    del outer["attention"]
+    return {**outer, **{f"attention.{key}": value for key, value in values.items()}}
 
 
-def _spelled(position: Any) -> str:
-    return positions.family.spelled(position) if isinstance(position, str) else str(position)
+def _spelled(family: Family[Any], value: Any) -> str:
+    """One spelling of a variant, of one per layer (a single one when all are alike), or of an object."""
+    if isinstance(value, list):
+        each = {_spelled(family, item) for item in value}
+        return each.pop() if len(each) == 1 else repr(value)
+    return family.spelled(value) if isinstance(value, str) else repr(value)
+
+
+def _refuse_objects(config: DecoderConfig) -> None:
+    """A file holds expressions; an object that was passed in cannot be written."""
+    for part in ("position", "mask", "kernel"):
+        value = getattr(config.attention, part)
+        if any(not isinstance(item, str) for item in config.per_layer(value)):
+            raise CheckpointError(
+                f"attention.{part} = {value!r} is an object, which a file cannot hold",
+                hint="give it as an expression, or put it into a Python file and give ./that_file.py",
+            )
 
 
 def _save(tensors: Mapping[str, Tensor], folder: Path) -> None:

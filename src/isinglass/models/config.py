@@ -32,7 +32,9 @@ class DecoderConfig(Config):
         heads, groups = self.attention.n_heads, self.n_kv_heads
         if self.attention.d_head is None and self.d_model % heads:
             near = [d for d in range(heads, self.d_model + heads + 1, heads) if abs(d - self.d_model) < heads]
-            raise ValueError(f"d_model = {self.d_model} is not divisible by attention.n_heads = {heads}; try d_model = {' or '.join(map(str, near))}")
+            raise ValueError(
+                f"d_model = {self.d_model} is not divisible by attention.n_heads = {heads}; try d_model = {' or '.join(map(str, near))}"
+            )
         if heads % groups:
             fits = [n for n in range(1, heads + 1) if heads % n == 0]
             raise ValueError(f"attention.n_kv_heads = {groups} does not divide attention.n_heads = {heads}; choose one of {fits}")

@@ -6,57 +6,54 @@ import copy
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from isinglass.models.transformer import Decoder
-from isinglass.nn.attention.layer import Attention
 from isinglass.nn.block import Block
 from isinglass.nn.feedforward.glu import GLU
-from isinglass.nn.linear import Joint, TransposedLinear, joined
+from isinglass.nn.feedforward.mlp import MLP
+from isinglass.nn.fused import FrozenLinear, LayOut, TransposedLinear, fused_activation, fused_norm, joined
 
 
-def pack(model: Decoder) -> Decoder:
-    """A copy of `model` that reads its weights fewer times and in the faster order; the original is untouched.
+def fastest_layout(weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """The layout that was measured faster without a compiler, by dtype, shape and processor: LOG.md, 2026-11-22."""
+    d_out, d_in = weight.shape
+    # where bf16 is emulated, only much wider outputs gain; where it is native, the plain kernel is the right one
+    bf16 = d_out >= 4 * d_in and not torch.cpu._is_avx512_bf16_supported()
+    transposed = d_out >= d_in if weight.dtype == torch.float32 else bf16
+    return (TransposedLinear if transposed else FrozenLinear)(weight, bias)
 
-    Weights that need no new layout are shared with the original, not copied.
+
+def pack(model: Decoder, lay_out: LayOut = fastest_layout) -> Decoder:
+    """A copy of `model` that reads its weights fewer times and in a faster order; the original is untouched.
+
+    What needs no new layout is shared with the original, not copied. `lay_out` makes each matrix product from (weight, bias).
     """
-    shared = {id(p): p for p in model.parameters()}
-    packed = copy.deepcopy(model, memo=dict(shared))
+    shared: dict[int, object] = {id(weight): weight for weight in model.parameters()}
+    packed = copy.deepcopy(model, memo=shared)
     for block in packed.layers:
-        _pack_block(cast(Block, block))
+        _pack_block(cast(Block, block), lay_out)
+    packed.norm = fused_norm(packed.norm)  # type: ignore[arg-type]
     head = packed.lm_head.weight if isinstance(packed.lm_head, nn.Linear) else packed.embed_tokens.weight
     packed.lm_head = lay_out(head.detach(), None)
     return packed.requires_grad_(False).eval()
 
 
-def _pack_block(block: Block) -> None:
-    attention, mlp = block.attention, block.mlp
-    _join(attention, ("q_proj", "k_proj", "v_proj"))
-    attention.o_proj = _laid_out(attention.o_proj)
+def _pack_block(block: Block, lay_out: LayOut) -> None:
+    attention, mlp = block.attention, cast(GLU | MLP, block.mlp)
+    attention.joint = joined([attention.q_proj, attention.k_proj, attention.v_proj], lay_out)
+    del attention.q_proj, attention.k_proj, attention.v_proj
+    _lay_out(attention, "o_proj", lay_out)
     if isinstance(mlp, GLU):
-        _join(mlp, ("gate_proj", "up_proj"))
+        mlp.joint = joined([mlp.gate_proj, mlp.up_proj], lay_out)
+        del mlp.gate_proj, mlp.up_proj
     else:
-        mlp.up_proj = _laid_out(cast(nn.Linear, mlp.up_proj))
-    mlp.down_proj = _laid_out(cast(nn.Linear, mlp.down_proj))
+        _lay_out(mlp, "up_proj", lay_out)
+    _lay_out(mlp, "down_proj", lay_out)
+    mlp.activation = fused_activation(mlp.activation)
+    block.attention_norm, block.mlp_norm = fused_norm(block.attention_norm), fused_norm(block.mlp_norm)  # type: ignore[arg-type]
 
 
-def _join(owner: Attention | GLU, names: tuple[str, ...]) -> None:
-    linears = [cast(nn.Linear, getattr(owner, name)) for name in names]
-    owner.joint = Joint(_laid_out(joined(linears)), [linear.out_features for linear in linears])
-    for name in names:
-        delattr(owner, name)
-
-
-def _laid_out(linear: nn.Linear) -> nn.Module:
-    return lay_out(linear.weight.detach(), None if linear.bias is None else linear.bias.detach())
-
-
-def lay_out(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Module:
-    """The layout that was measured faster for the dtype: see LOG.md, 2026-11-22."""
-    if weight.dtype == torch.float32:
-        return TransposedLinear(weight, bias)
-    plain = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    plain.weight = nn.Parameter(weight, requires_grad=False)
-    if bias is not None:
-        plain.bias = nn.Parameter(bias, requires_grad=False)
-    return plain
+def _lay_out(owner: nn.Module, name: str, lay_out: LayOut) -> None:
+    linear = cast(nn.Linear, getattr(owner, name))
+    setattr(owner, name, lay_out(linear.weight.detach(), None if linear.bias is None else linear.bias.detach()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -52,9 +52,12 @@ class Decoder(nn.Module):
     def hidden(
         self, ids: Int[Tensor, "batch time"], *, slots: Slots | None = None, cache: Cache | None = None, tap: Tap | None = None
     ) -> Float[Tensor, "batch time d_model"]:
-        """The residual stream after all blocks and the final norm. Raises EngineError beyond the context length."""
+        """The residual stream after all blocks and the final norm.
+
+        Without `slots` the tokens stand at the next positions: EngineError beyond the context length. Given slots are the caller's promise.
+        """
         past = cache.length if cache is not None else 0
-        if past + ids.shape[1] > self.config.context_length:
+        if slots is None and past + ids.shape[1] > self.config.context_length:
             raise EngineError(
                 f"{past + ids.shape[1]} tokens do not fit the model's context of {self.config.context_length}",
                 hint=f"shorten the input to {self.config.context_length} tokens",
@@ -63,7 +66,7 @@ class Decoder(nn.Module):
         k_slots = cache.extend(slots) if cache is not None else slots
         x = self.embed_tokens(ids)
         for position in self.positions:
-            added = position.embed(slots)
+            added = cast(Position, position).embed(slots)
             x = x if added is None else x + added.to(x.dtype)
         x = self.dropout(tapped(tap, "embed", x))
         for number, layer in enumerate(self.layers):
@@ -117,7 +120,9 @@ def _block(config: DecoderConfig, dims: Dims, layer: int, position: Position) ->
 
 @torch.no_grad()
 def fresh(config: DecoderConfig, seed: int) -> Decoder:
-    """A model with fresh weights from an explicit generator: normal(0, 0.02), projections into the residual stream scaled by 1/sqrt(2 n_layers).
+    """A model with fresh weights from an explicit generator.
+
+    normal(0, 0.02), projections into the residual stream scaled by 1/sqrt(2 n_layers).
 
     Source: GPT-2 (Radford et al. 2019, section 2.3). Norms start at 1, biases at 0.
     """

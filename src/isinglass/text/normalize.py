@@ -36,8 +36,8 @@ class Normalizer(ABC):
         return aligned.rewrite(self.edits(aligned.text))
 
 
-# Printable ASCII with no mark behind it, or one user-perceived character (UAX #29): composition never reaches across these.
-_CLUSTER = regex.compile(r"[ -~]+(?=[ -~]|\Z)|\X")
+# Printable ASCII with no mark behind it, Hangul letters that may join, or a character with its marks: no normal form reaches across these.
+_CLUSTER = regex.compile(r"[ -~]+(?=[ -~]|\Z)|[\uAC00-\uD7A3][\u11A8-\u11FF]+|[\u1100-\u11FF]+|(?s:.)\p{M}*")
 
 
 class Characterwise(Normalizer):

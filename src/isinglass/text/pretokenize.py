@@ -55,10 +55,11 @@ class Matches(Pretokenizer):
     @cached_property
     def _ascii(self) -> Callable[[str], list[str]] | None:
         form = ascii_form(self.pattern)
-        if form is None:
+        try:
+            find = re.compile(form) if form is not None else None
+        except re.error:  # what `regex` knows beyond `re`, or an error that `_unicode` reports
             return None
-        find = re.compile(form)
-        return find.findall if not find.groups else None
+        return find.findall if find and not find.groups else None
 
     def split(self, text: str) -> list[str]:
         fast = self._ascii

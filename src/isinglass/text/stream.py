@@ -15,8 +15,8 @@ class StreamDecoder:
     >>> from isinglass.text.load import tokenizer
     >>> gpt2 = tokenizer("gpt2")
     >>> stream = gpt2.stream()
-    >>> [stream.feed(id) for id in gpt2.encode("née 🙂")]
-    ['n', 'é', 'e', '', '', '🙂']
+    >>> [stream.feed(id) for id in gpt2.encode("Hi 🦊!")]
+    ['Hi', ' ', '', '🦊', '!']
     >>> stream.finish()
     ''
     """

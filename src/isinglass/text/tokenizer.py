@@ -2,7 +2,7 @@
 
 The way of a text: added tokens are found, the rest is normalised, cut into pretokens, and each pretoken is cut by the algorithm.
 
-    "Hello, <|im_end|>" -> ["Hello, ", <|im_end|>] -> ["Hello", ",", " "] -> [28120, 28, 216, 2]
+    "Hello, <|im_end|>" -> ["Hello, ", <|im_end|>] -> ["Hello", ",", " "] -> [19556, 28, 216, 2]
 """
 
 from __future__ import annotations

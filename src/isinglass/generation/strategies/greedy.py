@@ -18,6 +18,9 @@ EXAMPLE = dict()
 
 
 class Greedy(Strategy):
+    def with_temperature(self, temperature: float) -> Strategy | None:
+        return self if temperature == 0 else None
+
     def choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
         return logits.argmax(dim=-1).tolist()
 

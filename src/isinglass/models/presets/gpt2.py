@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isinglass.core.errors import CheckpointError
 from isinglass.models.config import DecoderConfig
 from isinglass.models.names import NameMap, Rename, simple
 from isinglass.models.presets._settings import config, settings
@@ -45,6 +46,9 @@ def build(size: str = "124m", **overrides: Any) -> DecoderConfig:
 
 def from_huggingface(theirs: Mapping[str, Any]) -> DecoderConfig:
     """Our config from the values of their `config.json`."""
+    for option, usual in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False), ("add_cross_attention", False)):
+        if theirs.get(option, usual) != usual:
+            raise CheckpointError(f"config.json: {option} = {theirs[option]!r} is not supported for GPT-2, expected {usual!r}")
     activations = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu", "relu": "relu", "silu": "silu"}
     return build(
         vocab_size=theirs.get("vocab_size", 50_257),

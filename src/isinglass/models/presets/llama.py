@@ -16,6 +16,7 @@ from isinglass.core.errors import CheckpointError, closest
 from isinglass.models.config import DecoderConfig
 from isinglass.models.names import NameMap, Rename, simple
 from isinglass.models.presets._settings import arguments, config, settings
+from isinglass.nn.attention import positions
 
 EXAMPLE = dict(d_model=64, n_layers=2, n_heads=4, n_kv_heads=2, d_ff=128, vocab_size=256)
 MODEL_TYPE = "llama"
@@ -50,7 +51,7 @@ def build(size: str = "smollm2-135m", **overrides: Any) -> DecoderConfig:
 def rotary_expression(theirs: Mapping[str, Any]) -> str:
     """`rotary(...)` from `rope_parameters` (transformers 5) or `rope_theta` with `rope_scaling` (before)."""
     rope = dict(theirs.get("rope_scaling") or {}) | dict(theirs.get("rope_parameters") or {})
-    base = float(rope.get("rope_theta", theirs.get("rope_theta", 10_000.0)))
+    base = float(rope.get("rope_theta") or theirs.get("rope_theta") or 10_000.0)
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return f"rotary(base={base!r})"
@@ -61,12 +62,14 @@ def rotary_expression(theirs: Mapping[str, Any]) -> str:
         inner = f"llama3(factor={float(rope['factor'])!r}, low={low!r}, high={high!r}, original_context={original})"
         return f"rotary(base={base!r}, scaling={inner})"
     near = closest(kind, ["linear", "llama3"])
-    raise CheckpointError(f"rope_type {kind!r} in config.json is not known here", details=["known: default, linear, llama3"], hint=near or "")
+    raise CheckpointError(
+        f"rope_type {kind!r} in config.json is not known here", details=["known: default, linear, llama3"], hint=near or ""
+    )
 
 
-def _rope_parameters(position: str) -> dict[str, Any]:
-    """Their `rope_parameters` from our expression; empty when it is not rotary."""
-    name, found = arguments(position)
+def _rope_parameters(position: Any) -> dict[str, Any]:
+    """Their `rope_parameters` from our expression; empty when it is not rotary, or another one in each layer."""
+    name, found = arguments(positions.family.spelled(position)) if isinstance(position, str) else ("", {})
     if name != "rotary":
         return {}
     result: dict[str, Any] = {"rope_theta": found.get("base", 10_000.0), "rope_type": "default"}
@@ -108,7 +111,7 @@ def from_huggingface(theirs: Mapping[str, Any]) -> DecoderConfig:
 
 def to_huggingface(ours: DecoderConfig) -> dict[str, Any]:
     """The values of their `config.json`; `rope_theta` and `rope_scaling` are repeated for versions before 5."""
-    rope = _rope_parameters(str(ours.attention.position))
+    rope = _rope_parameters(ours.attention.position)
     scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
     return dict(
         model_type=MODEL_TYPE,
@@ -173,7 +176,7 @@ def from_gguf(metadata: Mapping[str, Any]) -> DecoderConfig:
             position=f"rotary(base={float(get('rope.freq_base') or 10_000.0)!r})",
             mask="causal" if not window else f"causal & sliding_window({window})",
             norm_eps=get("attention.layer_norm_rms_epsilon") or 1e-5,
-            **{k: v for k, v in _DEFAULTS.items()},
+            **_DEFAULTS,
         )
     )
 
@@ -181,7 +184,7 @@ def from_gguf(metadata: Mapping[str, Any]) -> DecoderConfig:
 def gguf_names(config: DecoderConfig) -> NameMap:
     """Names in GGUF files. Their q and k rows are interleaved for another rotary layout; undone per head."""
 
-    def undo(n_heads: int):  # noqa: ANN202
+    def undo(n_heads: int):
         return lambda t: t.unflatten(0, (n_heads, config.d_head // 2, 2)).transpose(1, 2).flatten(0, 2)
 
     heads = {"attn_q": ("attention.q_proj", config.attention.n_heads), "attn_k": ("attention.k_proj", config.n_kv_heads)}

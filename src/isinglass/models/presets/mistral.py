@@ -47,7 +47,7 @@ def from_huggingface(theirs: Mapping[str, Any]) -> DecoderConfig:
 def to_huggingface(ours: DecoderConfig) -> dict[str, Any]:
     """The values of their `config.json`."""
     theirs = llama.to_huggingface(ours)
-    mask = parse(str(ours.attention.mask))
+    mask = parse(ours.attention.mask) if isinstance(ours.attention.mask, str) else None
     window = None
     if isinstance(mask, Combined) and isinstance(mask.right, Call) and mask.right.name == "sliding_window":
         window = (*mask.right.args, *dict(mask.right.kwargs).values())[0]

@@ -15,7 +15,7 @@ from isinglass.nn.attention.kernels.reference import attention_scores, attention
 from isinglass.nn.attention.mask import Mask
 from isinglass.nn.attention.position import Position
 from isinglass.nn.attention.slots import Slots
-from isinglass.nn.linear import Joint
+from isinglass.nn.fused import Joint
 from isinglass.nn.tap import Tap, tapped
 
 

@@ -24,9 +24,7 @@ class Position(nn.Module, ABC):
         """Applied to queries and keys alike."""
         return x
 
-    def bias(
-        self, q: Tensor, k: Tensor, q_slots: Slots, k_slots: Slots
-    ) -> Float[Tensor, "#batch #heads query key"] | None:
+    def bias(self, q: Tensor, k: Tensor, q_slots: Slots, k_slots: Slots) -> Float[Tensor, "#batch #heads query key"] | None:
         """Added to the scores; called once per tile by kernels that work in tiles. None adds nothing."""
         return None
 

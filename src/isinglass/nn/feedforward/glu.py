@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from isinglass.nn.activations import activation
 from isinglass.nn.feedforward_layer import FeedForward, FeedForwardDims
-from isinglass.nn.linear import Joint
+from isinglass.nn.fused import Joint
 from isinglass.nn.tap import Tap, tapped
 
 EXAMPLE = dict(activation="silu")

@@ -14,7 +14,7 @@ class Figure extends HTMLElement {
     this.dataset.pictures = "PNG,SVG";
     this.pictures = { PNG: () => this.picture("png"), SVG: () => this.picture("svg") };
     dark.addEventListener("change", () => this.draw());
-    this.draw();
+    new ResizeObserver(() => this.plot.clientWidth !== this.drawn && this.draw()).observe(this.plot);
   }
 
   async draw() {
@@ -22,7 +22,8 @@ class Figure extends HTMLElement {
     const config = dark.matches ? configs.dark : configs.light;
     const count = spec.data?.values?.length ?? 0;
     // a page narrower than the axis labels allow for scrolls the figure instead of squeezing it
-    const sized = { width: "container", autosize: { type: "fit-x", contains: "padding" }, ...spec };
+    this.drawn = this.plot.clientWidth;
+    const sized = { width: this.drawn, autosize: { type: "fit-x", contains: "padding" }, ...spec };
     // @ts-ignore vegaEmbed comes from the bundle
     const shown = await window.vegaEmbed(this.plot, sized, {
       config,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from isinglass.core.errors import unknown
 from isinglass.generation.lm import LM
 from isinglass.show.showable import Showable
 
@@ -20,18 +21,28 @@ from isinglass.show.showable import Showable
 class Station:
     """What one stop shows. `text` says in a few sentences what is seen and why it matters; every number in it comes from this run.
 
-    `facts` are those numbers again, by name, for programs.
+    `items` are shown everywhere, `more` in the report only; `facts` are the numbers again, by name, for programs.
     """
 
     title: str
     text: str
     items: Sequence[Showable]
     facts: Mapping[str, Any]
+    more: Sequence[Showable] = ()
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A stop begins: its name, and the how manyth of how many it is."""
+
+    name: str
+    number: int
+    total: int
 
 
 @dataclass(frozen=True)
 class Visited:
-    """A stop that is done: its name, what it showed, and how long it took."""
+    """A stop is done: its name, what it showed, and how long it took."""
 
     name: str
     station: Station
@@ -45,9 +56,20 @@ def stations() -> dict[str, Callable[[LM], Station]]:
     return {module.__name__.rpartition(".")[2]: module.station for module in sorted(modules, key=lambda module: module.ORDER)}
 
 
-def touring(lm: LM, stops: Mapping[str, Callable[[LM], Station]]) -> Iterator[Visited]:
-    """Yield each stop when it is done."""
-    for name, station in stops.items():
+def chosen(only: Sequence[str] = ()) -> dict[str, Callable[[LM], Station]]:
+    """The stops of these names, all of them when none is named. Raises ConfigError for a name that is no stop."""
+    known = stations()
+    for name in only:
+        if name not in known:
+            raise unknown("station", name, known)
+    return {name: station for name, station in known.items() if not only or name in only}
+
+
+def touring(lm: LM, only: Sequence[str] = ()) -> Iterator[Entered | Visited]:
+    """Visit every stop, or those named, with this model; an event when one begins and when it is done."""
+    stops = chosen(only)
+    for number, (name, station) in enumerate(stops.items(), start=1):
+        yield Entered(name, number, len(stops))
         began = time.perf_counter()
         shown = station(lm)
         yield Visited(name, shown, time.perf_counter() - began)
@@ -62,6 +84,13 @@ def command(verb: str, *words: str) -> str:
     import shlex
 
     return shlex.join(["isinglass", *verb.split(), *words])
+
+
+def python_command(expression: str) -> str:
+    """The same for what has no verb: a line of Python with `import isinglass as ig` before it."""
+    import shlex
+
+    return f"python -c {shlex.quote(f'import isinglass as ig; {expression}')}"
 
 
 def source(lm: LM) -> str:

@@ -46,4 +46,4 @@ def build(preamble: str = PREAMBLE) -> Alpaca:
     return Alpaca(preamble)
 
 
-EXAMPLE = dict(preamble=PREAMBLE)
+EXAMPLE = dict(preamble="Follow the instruction.")

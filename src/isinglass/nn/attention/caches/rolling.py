@@ -36,7 +36,9 @@ class Rolling(Cache):
         if reach is None:
             return "a rolling cache needs a causal mask with a finite reach, such as causal & sliding_window(256)"
         if (reach.back or 0) > self.back or reach.first > self.first:
-            return f"the mask reaches back {reach.back} tokens and to the first {reach.first}; this cache keeps {self.back} and {self.first}"
+            return (
+                f"the mask reaches back {reach.back} tokens and to the first {reach.first}; this cache keeps {self.back} and {self.first}"
+            )
         return None
 
     def _place(self, tokens: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ Used by: every layer whose scores or weights are asked for
 Paper: Vaswani et al. 2017, Attention Is All You Need, section 3.2.1
 """
 
-import torch
 from torch import Tensor
 
 from isinglass.nn.attention.kernel import Bias, Kernel

@@ -36,15 +36,15 @@ class Rotary(Position):
         return frequencies if self.scaling is None else self.scaling(frequencies)
 
     def table(self, slots: Slots, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Cosines and sines, each (batch, 1, time, d_head), from fp32 angles."""
+        """Cosines and signed sines, each (batch, 1, time, d_head), from fp32 angles."""
         angles = slots.position[:, None, :, None].float() * self.frequencies(slots.position.device)
-        angles = torch.cat([angles, angles], dim=-1)
-        return angles.cos().to(dtype), angles.sin().to(dtype)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([-sin, sin], dim=-1).to(dtype)
 
     def rotate(self, x: Tensor, slots: Slots) -> Tensor:
         cos, sin = slots.once((id(self), x.dtype), lambda: self.table(slots, x.dtype))
-        first, second = x.chunk(2, dim=-1)
-        return x * cos + torch.cat([-second, first], dim=-1) * sin
+        # rolling by half swaps the two points of each pair; the sign that the half-turn needs is in the table
+        return x * cos + x.roll(self.d_head // 2, dims=-1) * sin
 
 
 def build(dims: Dims, base: float = 10000.0, scaling: Scaling | str | Expression | None = None) -> Position:

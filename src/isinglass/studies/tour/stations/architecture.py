@@ -18,12 +18,12 @@ def station(lm: LM) -> Station:
     kv = kv_bytes_per_token(config, width)
     text = (
         f"{summary.n_parameters:,} numbers make up the whole model: a table that turns tokens into vectors of {config.d_model}, and "
-        f"{config.n_layers} layers of the same shape. The largest part is the {largest}, with {units.share(parts[largest] / summary.n_parameters)}. "
-        f"Each token of a conversation adds {kv:,} bytes to the KV cache: {config.n_kv_heads} key and value heads "
-        f"serve {config.attention.n_heads} query heads."
+        f"{config.n_layers} layers of the same shape. Most of them, {units.share(parts[largest] / summary.n_parameters)}, are in its "
+        f"{largest} part. Each token of a text adds {kv:,} bytes to the KV cache, because {config.n_kv_heads} key and value heads serve "
+        f"{config.attention.n_heads} query heads in every layer."
     )
     facts = {
         "n_parameters": summary.n_parameters, "parameters_by_part": parts, "n_layers": config.n_layers, "d_model": config.d_model,
         "weights_bytes": summary.n_parameters * width, "kv_bytes_per_token": kv,
     }  # fmt: skip
-    return Station("What it is made of", text, (summary.figure, summary.tree, summary.costs), facts)
+    return Station("What it is made of", text, (summary.figure,), facts, more=(summary.tree, summary.costs))

@@ -10,7 +10,7 @@ from isinglass.core import units
 from isinglass.generation.lm import LM
 from isinglass.inspection.trace import trace
 from isinglass.show.table import Table
-from isinglass.studies.tour.station import Station, command, source
+from isinglass.studies.tour.station import Station, python_command, source
 
 ORDER = 60
 SENTENCE = "The cat sat by the stove because it was cold, and when the fire went out, the cat walked away to find another stove."
@@ -24,14 +24,15 @@ def station(lm: LM) -> Station:
     strongest = {what: divmod(int(share.argmax()), share.shape[1]) for what, share in looks.items()}
     rows = [{"looks_at": what, "layer": at[0], "head": at[1], "share": float(looks[what][at])} for what, at in strongest.items()]
     sinks, heads = int((looks["the first token"] > 0.5).sum()), looks["the first token"].numel()
-    (first, previous), (rest, before) = (strongest[what] for what in ("the first token", "the token before")), (rows[0]["share"], rows[1]["share"])
-    grid = seen.attention(*previous)
-    grid.command = command("inspect", source(lm), SENTENCE)
+    first, (layer, head) = strongest["the first token"], strongest["the token before"]
+    rest, before = float(looks["the first token"][first]), float(looks["the token before"][layer, head])
+    grid = seen.attention(layer, head)
+    grid.command = python_command(f'ig.trace(ig.load("{source(lm)}"), "{SENTENCE}").attention({layer}, {head}).save("attention.html")')
     text = (
-        f"Each small square is one of {heads} heads: a row for each token that looks, a column for each it looks at. In this sentence head "
-        f"{first[1]} of layer {first[0]} puts {units.share(rest)} of its attention on the very first token, and {units.share(sinks / heads)} of "
-        f"all heads put more than half there: it is where a head looks that has nothing to do. Head {previous[1]} of layer {previous[0]} "
-        f"looks at the token before with {units.share(before)}."
+        f"Each small square is one of {heads} heads: a row for each token that looks, a column for each it looks at. Head {first[1]} of "
+        f"layer {first[0]} puts {units.share(rest)} of its attention on the very first token, and {units.share(sinks / heads)} of all "
+        f"heads put more than half there: a place to look when there is nothing to fetch. Head {head} of layer {layer} puts "
+        f"{units.share(before)} on the token before."
     )
     facts = {
         "n_heads": heads, "n_tokens": len(seen.ids[0]), "first_token_sink_share": sinks / heads,

@@ -9,7 +9,7 @@ from isinglass.show.marks.tokens import tokens
 from isinglass.show.table import Table
 from isinglass.studies.tour.station import Station, command, source
 from isinglass.studies.tour.stations.vocabularies import pieces
-from isinglass.text.templates import Message, encode_chat
+from isinglass.text.template import Message, encode_chat
 
 ORDER = 70
 QUESTION = "What is the capital of France?"
@@ -25,9 +25,13 @@ def station(lm: LM) -> Station:
     answer = reply(lm, messages, max_tokens=_MAX_TOKENS)
     controls = sum(id in set(lm.tokenizer.special.values()) for id in sent)
     again = command("chat", source(lm), QUESTION)
-    strip = tokens(pieces(lm.tokenizer, sent), sent, title="What the model was sent: the template and the question", name="sent", command=again)
+    strip = tokens(
+        pieces(lm.tokenizer, sent), sent, title="What the model was sent: the template and the question", name="sent", command=again
+    )
     said = Table(
-        [{"who": "you", "says": QUESTION}, {"who": "the model", "says": answer.text.strip()}], title="What was asked and answered", command=again
+        [{"who": "you", "says": QUESTION}, {"who": "the model", "says": answer.text.strip()}],
+        title="What was asked and answered",
+        command=again,
     )
     text = (
         f"The model only continues texts, so a chat is written as one: {len(sent)} tokens, of which {controls} are control tokens that no "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from isinglass.generation.lm import LM
 from isinglass.generation.loop import generate
 from isinglass.generation.results import Generation
@@ -12,9 +14,9 @@ from isinglass.studies.tour.station import Station, command, source
 from isinglass.studies.tour.stations.vocabularies import pieces
 
 ORDER = 50
-PROMPT = "My favourite thing about winter is"
+PROMPT = "It was a cold night and"
 STRATEGY, TEMPERATURE, SEEDS = "sample(top_p=0.9)", 0.8, (0, 1, 2)
-_MAX_TOKENS = 48
+_MAX_TOKENS = 40
 
 
 def station(lm: LM) -> Station:
@@ -22,10 +24,12 @@ def station(lm: LM) -> Station:
     texts |= {f"sampled, seed {seed}": _continued(lm, strategy=STRATEGY, temperature=TEMPERATURE, seed=seed) for seed in SEEDS}
     rows = [_row(name, made) for name, made in texts.items()]
     greedy, sampled = rows[0], rows[1:]
-    again = command("generate", source(lm), PROMPT, "--strategy", STRATEGY, "--temperature", f"{TEMPERATURE:g}", "--max-tokens", str(_MAX_TOKENS))
+    how = ("--strategy", STRATEGY, "--temperature", f"{TEMPERATURE:g}", "--seed", str(SEEDS[0]), "--max-tokens", str(_MAX_TOKENS))
+    again = command("generate", source(lm), PROMPT, *how)
     strips = TokenStrips(
-        [Strip(name, tuple(pieces(lm.tokenizer, made.ids)), tuple(made.ids), tuple(-p for p in made.log_probs)) for name, made in texts.items()],
-        title=f"“{PROMPT} …”: each chip is filled as high as its token was surprising", value="surprisal (nats)", command=again,
+        [_strip(lm, name, made) for name, made in texts.items()],
+        title=f"“{PROMPT} …”: the higher its bar, the more surprising the token", value="surprisal (nats)", command=again,
+        notes=(f"greedy: --strategy greedy without a temperature; the others: --seed {' and '.join(map(str, SEEDS[1:]))}",),
     )  # fmt: skip
     table = Table(rows, title="How surprising, and how varied", units={"mean_surprisal": "nats", "distinct_2": "ratio"}, command=again)
     mean = sum(row["mean_surprisal"] for row in sampled) / len(sampled)
@@ -36,16 +40,20 @@ def station(lm: LM) -> Station:
         f"{max(row['distinct_2'] for row in sampled):.0%} different pairs; another seed gives another text."
     )
     facts = {"prompt": PROMPT, "texts": {name: made.text for name, made in texts.items()}, "measures": {row["how"]: row for row in rows}}
-    return Station("How one token is chosen", text, (strips, table), facts)
+    return Station("How one token is chosen", text, (strips,), facts, more=(table,))
 
 
-def _continued(lm: LM, **options: object) -> Generation:
+def _continued(lm: LM, **options: Any) -> Generation:
     made = generate(lm, PROMPT, max_tokens=_MAX_TOKENS, **options)
-    assert isinstance(made, Generation)  # noqa: S101 - one prompt gives one result
+    assert isinstance(made, Generation)  # one prompt gives one result
     return made
 
 
-def _row(name: str, made: Generation) -> dict[str, object]:
+def _strip(lm: LM, name: str, made: Generation) -> Strip:
+    return Strip(name, tuple(pieces(lm.tokenizer, made.ids)), tuple(made.ids), tuple(max(0.0, -one) for one in made.log_probs))
+
+
+def _row(name: str, made: Generation) -> dict[str, Any]:
     return {
         "how": name,
         "tokens": len(made.ids),

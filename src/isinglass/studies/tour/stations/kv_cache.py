@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +19,8 @@ from isinglass.studies.tour.station import Station, command, source
 
 ORDER = 40
 PROMPT = "The fire in the stove"
-LONGEST = 192  # tokens
-_STEP = 24  # tokens between two lengths that are timed
+LONGEST = 160  # tokens
+_STEP = 20  # tokens between two lengths that are timed
 _TRIES, _ENOUGH_SECONDS = 3, 1.0
 
 
@@ -39,8 +38,9 @@ class Measured:
 @torch.inference_mode()
 def station(lm: LM) -> Station:
     longest = min(LONGEST, lm.config.context_length)
-    rates = measure_rates(lm.model.embed_tokens.weight.dtype, lm.device)
+    before = measure_rates(lm.model.embed_tokens.weight.dtype, lm.device)
     found = measure(lm, longest)
+    rates = before.best(measure_rates(lm.model.embed_tokens.weight.dtype, lm.device))
     predicted = {
         "cached": [rates.seconds(*cached_work(lm, length)) for length in found.lengths],
         "uncached": [rates.seconds(*uncached_work(lm, length)) for length in found.lengths],
@@ -48,8 +48,8 @@ def station(lm: LM) -> Station:
     predicted_bytes, real_bytes = kv_bytes(lm, longest)
     last = found.lengths[-1]
     text = (
-        f"With the cache a step computes one token and reads the keys and values of the others; without it every step computes the whole text "
-        f"again. {_sameness(found)} At {last} tokens one more takes {units.duration(found.cached[-1])} with the cache and "
+        f"With the cache a step computes one token and reads the keys and values of the others; without it every step computes the whole "
+        f"text again. {_sameness(found)} At {last} tokens one more takes {units.duration(found.cached[-1])} with the cache and "
         f"{units.duration(found.uncached[-1])} without: {found.uncached[-1] / found.cached[-1]:.1f} times as long. The price is memory: "
         f"{predicted_bytes:,} bytes predicted for {longest} tokens, {real_bytes:,} bytes in the cache's tensors."
     )
@@ -60,7 +60,7 @@ def station(lm: LM) -> Station:
         "flops_per_second": rates.flops_per_second, "bytes_per_second": rates.bytes_per_second,
         "kv_bytes_predicted": predicted_bytes, "kv_bytes_real": real_bytes,
     }  # fmt: skip
-    return Station("Why there is a KV cache", text, (_figure(lm, found, predicted, rates), _table(lm, found, predicted)), facts)
+    return Station("Why there is a KV cache", text, (_figure(lm, found, predicted, rates),), facts, more=(_table(lm, found, predicted),))
 
 
 def measure(lm: LM, longest: int) -> Measured:
@@ -71,8 +71,8 @@ def measure(lm: LM, longest: int) -> Measured:
     ids = prompt + [event.id for event in events]
     steps = {len(prompt) + place: event.seconds - events[place - 1].seconds for place, event in enumerate(events) if place}
     lengths = [length for length in range(_STEP, longest, _STEP) if length in steps]
-    # single steps are noisy: each length stands for the steps around it
-    cached = [statistics.median(steps[at] for at in steps if abs(at - length) <= _STEP // 2) for length in lengths]
+    # the fastest of the steps around each length, and of a few passes: whatever else the machine does only adds time
+    cached = [min(steps[at] for at in steps if abs(at - length) <= _STEP // 2) for length in lengths]
     uncached = [_whole_pass_seconds(lm, ids[:length]) for length in lengths]
     # one pass over everything chooses at each place what a whole pass up to that place would: attention is causal
     chosen = lm.packed()(torch.tensor([ids[:-1]], device=lm.device)).argmax(dim=-1)[0].tolist()
@@ -80,12 +80,12 @@ def measure(lm: LM, longest: int) -> Measured:
 
 
 def _whole_pass_seconds(lm: LM, ids: Sequence[int]) -> float:
-    """The median of a few passes; one that took long is not repeated."""
+    """The fastest of a few passes; one that took long is not repeated."""
     model, batch = lm.packed(), torch.tensor([list(ids)], device=lm.device)
     seconds: list[float] = []
     while len(seconds) < _TRIES and sum(seconds) < _ENOUGH_SECONDS:
         seconds.append(timed(lambda: model(batch, rows="last")))
-    return statistics.median(seconds)
+    return min(seconds)
 
 
 def cached_work(lm: LM, length: int) -> tuple[float, float]:
@@ -111,8 +111,20 @@ def _weight_bytes(lm: LM) -> int:
 def kv_bytes(lm: LM, n_tokens: int) -> tuple[int, int]:
     """Bytes of keys and values of so many tokens: counted from the config, and found in a cache made for them."""
     _, cache = lm.engine(batch=1, capacity=n_tokens, compile=False)
-    real = sum(part.nbytes for part in vars(cache).values() if isinstance(part, torch.Tensor) and part.is_floating_point())
-    return n_tokens * kv_bytes_per_token(lm.config, lm.model.embed_tokens.weight.element_size()), real
+    # by storage, so that views of one block of memory count once
+    blocks = {
+        part.untyped_storage().data_ptr(): part.untyped_storage().nbytes() for part in _tensors(vars(cache)) if part.is_floating_point()
+    }
+    return n_tokens * kv_bytes_per_token(lm.config, lm.model.embed_tokens.weight.element_size()), sum(blocks.values())
+
+
+def _tensors(value: object) -> Iterator[torch.Tensor]:
+    """Every tensor in nested lists, tuples and dicts."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(part)
 
 
 def _sameness(found: Measured) -> str:
@@ -129,11 +141,11 @@ def _figure(lm: LM, found: Measured, predicted: dict[str, list[float]], rates: R
         {"without cache": milliseconds(found.uncached), "with cache": milliseconds(found.cached)},
         theory={"without, at least": milliseconds(predicted["uncached"]), "with, at least": milliseconds(predicted["cached"])},
         title="Time for one more token, against the length of the text",
-        x="text so far (tokens)", y="time per token (ms)", command=command("bench generate", source(lm)),
+        x="text so far (tokens)", y="time per token (ms)", command=command("tour", "--model", source(lm), "--only", "kv_cache"),
         notes=(
             f"measured in this run: a matrix product runs at {rates.flops_per_second / 1e9:.0f} GFLOP/s, memory is read at "
             f"{rates.bytes_per_second / 1e9:.1f} GB/s",
-            "at least = the larger of counted FLOPs / that rate and bytes of weights and cache / that bandwidth: no program can be faster here",
+            "at least: what the counted FLOPs take at that rate, or the bytes of weights and cache at that bandwidth, whichever is longer",
         ),
     )  # fmt: skip
 
@@ -151,4 +163,4 @@ def _table(lm: LM, found: Measured, predicted: dict[str, list[float]]) -> Table:
         for at, length in enumerate(found.lengths)
     ]
     title = "Measured beside predicted, per token"
-    return Table(rows, title=title, units={"length_tokens": "tokens"}, command=command("bench generate", source(lm)))
+    return Table(rows, title=title, units={"length_tokens": "tokens"}, command=command("tour", "--model", source(lm), "--only", "kv_cache"))

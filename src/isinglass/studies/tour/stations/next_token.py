@@ -23,7 +23,7 @@ def station(lm: LM) -> Station:
     figure = expected.figure
     figure.command = again
     text = (
-        f"After “{PROMPT}” the model gives every one of its {lm.config.vocab_size:,} tokens a probability; “{token(first)}” comes first with "
+        f"After “{PROMPT}” each of the {lm.config.vocab_size:,} tokens gets a probability; “{token(first)}” comes first with "
         f"{units.share(chances[1.0])}. Temperature divides the logits before the softmax: at {TEMPERATURES[0]:g} that token has "
         f"{units.share(chances[0.1])}, at {TEMPERATURES[-1]:g} it has {units.share(chances[2.0])}, and the entropy goes from "
         f"{expected.entropy[0.1]:.2f} over {expected.entropy[1.0]:.2f} to {expected.entropy[2.0]:.2f} nats."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from isinglass.generation.lm import LM
 from isinglass.show.marks.tokens import compared
@@ -26,7 +27,7 @@ def station(lm: LM) -> Station:
     strips = compared(
         {one.name: (pieces(one, ids[one.name]), ids[one.name]) for one in vocabularies},
         title="The same sentence, cut by six vocabularies", command=again,
-        notes=("· is a space, ‹F0 9F› are bytes that only together with their neighbours make a character",),
+        notes=("· and ▁ are spaces, ## continues a word, ‹F0 9F› are bytes that make a character only together with their neighbours",),
     )  # fmt: skip
     table = Table(rows, title="How much text a token holds", units={"vocabulary_size": "count"}, command=again)
     lossy = [row["vocabulary"] for row in rows if not row["gives_text_back"]]
@@ -38,19 +39,20 @@ def station(lm: LM) -> Station:
     fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     text = (
         f"A model never sees letters, only token ids; each vocabulary cuts the same {len(SENTENCE)} characters "
-        f"({len(SENTENCE.encode())} bytes) its own way, from {counts[fewest]} tokens ({fewest}) to {counts[most]} ({most}). Tokens are what "
-        f"one waits and pays for. {_loss(lossy, [n for n in NAMES if n not in lossy])}"
+        f"({len(SENTENCE.encode())} bytes) its own way, from {counts[fewest]} tokens ({fewest}) to {counts[most]} ({most}). "
+        f"Tokens are what one waits and pays for. {_loss(lossy, [n for n in NAMES if n not in lossy])}"
     )
     facts = {"sentence": SENTENCE, "tokens": counts, "lossy": {name: back[name] for name in lossy}}
-    return Station("How text becomes numbers", text, (strips, table, kept) if lossy else (strips, table), facts)
+    return Station("How text becomes numbers", text, (strips, table), facts, more=(kept,) if lossy else ())
 
 
-def pieces(vocabulary: Tokenizer, ids: Sequence[int]) -> list[bytes]:
-    """The bytes of each token as it stands in the text."""
-    return [vocabulary.token_bytes(id) if place else vocabulary.first_bytes(id) for place, id in enumerate(ids)]
+def pieces(vocabulary: Tokenizer, ids: Sequence[int]) -> list[str | bytes]:
+    """What chips show: the bytes of byte-level tokens, otherwise the piece as the vocabulary writes it."""
+    by_bytes = isinstance(next(iter(vocabulary.algorithm.vocab), ""), bytes)
+    return [vocabulary.token_bytes(id) if by_bytes else vocabulary.piece(id) for id in ids]
 
 
-def _row(vocabulary: Tokenizer, ids: list[int], back: str) -> dict[str, object]:
+def _row(vocabulary: Tokenizer, ids: list[int], back: str) -> dict[str, Any]:
     return {
         "vocabulary": vocabulary.name,
         "vocabulary_size": vocabulary.vocab_size,

@@ -1,0 +1,1 @@
+"""Measuring what models do: so far, how fast."""
