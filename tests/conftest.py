@@ -15,9 +15,9 @@ from jaxtyping import install_import_hook
 # Shapes in signatures are checked where tensors are: what a jaxtyping annotation says must hold in every test.
 install_import_hook(["isinglass.nn", "isinglass.models"], "helpers.check_types")
 
-import torch
+import torch  # noqa: E402 - after the hook
 
-from isinglass.generation.lm import LM, create, load
+from isinglass.generation.lm import LM, create, load  # noqa: E402
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 

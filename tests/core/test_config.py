@@ -92,7 +92,7 @@ def test_overrides_are_applied_in_order_to_a_copy() -> None:
     changed = with_overrides(values, ["attention.heads=3", "width=5", "attention.heads=4", "new.key=x"])
     assert changed == {"width": 5, "attention": {"heads": 4}, "new": {"key": "x"}}
     assert values == {"width": 1, "attention": {"heads": 2}}
-    with pytest.raises(ConfigError, match="cannot set 'width.inner': 'width' is a value, not a table"):
+    with pytest.raises(ConfigError, match=r"cannot set 'width.inner': 'width' is a value, not a table"):
         with_overrides(values, ["width.inner=3"])
 
 

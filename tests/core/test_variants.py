@@ -168,7 +168,7 @@ def test_a_file_without_build_is_refused(tmp_path: Path) -> None:
 def test_a_build_that_gives_something_else_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "wrong.py"
     file.write_text("def build(dims):\n    return 3\n")
-    with pytest.raises(VariantError, match="wrong.py' built a int, expected a Mask"):
+    with pytest.raises(VariantError, match=r"wrong\.py' built a int, expected a Mask"):
         masks.family.resolve(str(file), DIMS)
 
 

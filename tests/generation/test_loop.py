@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_a_stream_is_the_generation(lm: LM) -> None:
         assert [event.id for event in mine] == result.ids
         assert [event.log_prob for event in mine] == result.log_probs
         assert [event.finish for event in mine] == [None] * 15 + ["length"]
-    assert all(a.seconds <= b.seconds for a, b in zip(events, events[1:], strict=False))
+    assert all(a.seconds <= b.seconds for a, b in itertools.pairwise(events))
 
 
 def text_model(lm: LM) -> tuple[LM, str]:

@@ -242,7 +242,7 @@ def test_a_config_with_objects_cannot_be_written_and_says_so(tmp_path: Path) -> 
 
 
 def test_a_wrong_bias_name_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match="attention.bias = 'some': Input should be 'none', 'qkv' or 'all'"):
+    with pytest.raises(ConfigError, match=r"attention\.bias = 'some': Input should be 'none', 'qkv' or 'all'"):
         gpt2.build(bias="some")
 
 

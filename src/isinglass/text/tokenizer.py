@@ -75,7 +75,7 @@ class Tokenizer:
     bos_id: int | None = None
     eos_id: int | None = None
     chat_template: str | None = None
-    _cache: PretokenCache = field(init=False, repr=False)
+    _cache: PretokenCache[tuple[int, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_cache", PretokenCache(self.algorithm.encode))
@@ -242,12 +242,18 @@ class Tokenizer:
         """The ids of text without (raw) added tokens: the quick way, without places."""
         if self._late_finders is not None:
             return [id for id, _, _ in self._placed(Aligned.whole(text), first, special)]
-        return list(chain.from_iterable(map(self._cache.__getitem__, self._pretokens(text, first))))
+        words = self._pretokens(text, first)
+        if self.algorithm.depend(words):
+            return [id for placed in self.algorithm.place_all(words) for id, _, _ in placed]
+        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
 
     def _count(self, text: str, first: bool, special: Special) -> int:
         if self._late_finders is not None:
             return len(self._plain(text, first, special))
-        return sum(map(len, map(self._cache.__getitem__, self._pretokens(text, first))))
+        words = self._pretokens(text, first)
+        if self.algorithm.depend(words):
+            return sum(map(len, self.algorithm.place_all(words)))
+        return sum(map(len, map(self._cache.__getitem__, words)))
 
     def _pretokens(self, text: str, first: bool) -> list[str]:
         words = [text]
@@ -289,8 +295,8 @@ class Tokenizer:
         words = [text]
         for stage in self.pretokenizers.first if first else self.pretokenizers.inner:
             words = list(_staged(stage, words))
-        for word in words:
-            for id, start, end in self.algorithm.place(word.text):
+        for word, placed in zip(words, self.algorithm.place_all([word.text for word in words]), strict=True):
+            for id, start, end in placed:
                 yield id, *word.span(start, end)
 
     # Ids to text --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 #: What pieces are made of.
@@ -25,3 +25,11 @@ class Algorithm(ABC, Generic[S]):
     @abstractmethod
     def place(self, word: str) -> list[Placed]:
         """The same ids with the characters each covers. Tokens that share a character all report the whole of it."""
+
+    def depend(self, words: Sequence[str]) -> bool:
+        """Does what is before a pretoken of this text change how it is cut? Then only `place_all` gives the right ids."""
+        return False
+
+    def place_all(self, words: Sequence[str]) -> list[list[Placed]]:
+        """`place` for all pretokens of a text, in order."""
+        return [self.place(word) for word in words]

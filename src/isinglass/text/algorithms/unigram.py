@@ -1,7 +1,8 @@
 """Unigram: every piece has a log-probability, and a text is cut so that their sum is greatest (Viterbi over a trie).
 
-Kudo, "Subword Regularization", 2018; ties and unknown characters as in SentencePiece's optimised encoder: a character that is no
-piece costs the lowest score minus 10, unknown neighbours fuse, and of equally good cuts the one with the longer last piece wins.
+Kudo, "Subword Regularization", 2018. As in SentencePiece's optimised encoder a character that is no piece costs the lowest score
+minus 10, unknown neighbours fuse, and of equally good cuts the one with the longer last piece wins. Sums are float64 and begin anew
+with each pretoken, as in Hugging Face `tokenizers`; `unigram_float32.py` has SentencePiece's own.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class Unigram(Algorithm[str]):
         return tuple(id for id, _, _ in self.place(word))
 
     def place(self, word: str) -> list[Placed]:
-        cut = self._best(word)
+        return self._fused(word, self._best(word))
+
+    def _fused(self, word: str, cut: list[Placed]) -> list[Placed]:
+        """The cut with each run of unknown characters (id -1) as the tokens it becomes."""
         placed: list[Placed] = []
         at = 0
         while at < len(cut):

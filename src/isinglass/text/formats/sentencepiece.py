@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 from isinglass.core.errors import TokenizerError
 from isinglass.text.algorithms.bpe import AsBytes, ByPiece, CharacterBpe, OneToken, Unknown, byte_pieces
-from isinglass.text.algorithms.unigram import Unigram
+from isinglass.text.algorithms.unigram_float32 import Float32Unigram
 from isinglass.text.charsmap import Charsmap
 from isinglass.text.decoders import Spaces
 from isinglass.text.formats.protobuf import Value, fields
@@ -132,8 +132,10 @@ def _unknown(model: Model, vocab: Mapping[str, int]) -> Unknown:
     return OneToken(next((id for id, piece in enumerate(model.pieces) if piece.kind == UNKNOWN), 0))
 
 
-def _unigram(model: Model, vocab: Mapping[str, int], apart: list[str]) -> Unigram:
-    return Unigram(vocab, [piece.score for piece in model.pieces], _unknown(model, vocab), apart=apart)
+def _unigram(model: Model, vocab: Mapping[str, int], apart: list[str]) -> Float32Unigram:
+    """Pieces that the trainer left unused do not come out of text either."""
+    unused = [piece.text for piece in model.pieces if piece.kind == UNUSED]
+    return Float32Unigram(vocab, [piece.score for piece in model.pieces], _unknown(model, vocab), apart=[*apart, *unused])
 
 
 def _bpe(model: Model, vocab: Mapping[str, int], apart: list[str]) -> CharacterBpe:
