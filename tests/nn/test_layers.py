@@ -14,7 +14,7 @@ from isinglass.core.errors import VariantError
 from isinglass.nn import feedforward
 from isinglass.nn.activations import ACTIVATIONS, activation
 from isinglass.nn.feedforward_layer import FeedForward, FeedForwardDims
-from isinglass.nn.fused import FrozenLinear, MultiplySumLinear, TransposedLinear, fused_activation, fused_norm, joined
+from isinglass.nn.fused import FrozenLinear, TransposedLinear, fused_activation, fused_norm, joined
 from isinglass.nn.norms import LayerNorm, RMSNorm, build_norm
 from isinglass.nn.tap import Scoped, tapped
 
@@ -92,7 +92,7 @@ def test_the_examples_of_every_kind_build_and_keep_the_width() -> None:
         assert built(X).shape == X.shape
 
 
-@pytest.mark.parametrize("lay_out", [FrozenLinear, TransposedLinear, MultiplySumLinear])
+@pytest.mark.parametrize("lay_out", [FrozenLinear, TransposedLinear])
 @pytest.mark.parametrize("bias", [False, True])
 def test_joint_layers_equal_plain_ones_in_every_layout(lay_out: Callable[..., nn.Module], bias: bool) -> None:
     first, second = randomised(nn.Linear(16, 8, bias=bias)), randomised(nn.Linear(16, 24, bias=bias), 1)

@@ -140,6 +140,18 @@ RANGES = [
 ]  # fmt: skip
 
 
+def tied_text(random: random.Random, *, longest: int = 12) -> str:
+    """A string of repeated letters, syllables and words, which can be cut in several equally good ways."""
+    parts: list[str] = []
+    for _ in range(random.randint(1, longest)):
+        parts.append(
+            random.choice(["a", "ab", "abab", "ba", "na", "xy", ".", "!", "=", "-", "the", "banana", "the ", "он", "é", "1", "10"])
+        )
+        parts[-1] *= random.randint(1, 30)
+        parts.append(random.choice(["", " ", "  ", "of ", "7"]))
+    return "".join(parts)
+
+
 def random_text(random: random.Random, *, longest: int = 12) -> str:
     """A string of up to `longest` parts; the same seed gives the same strings."""
     parts: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 from isinglass.cli.output import Output, Result
@@ -36,7 +37,9 @@ def predict(
 
         lm = load(model, dtype=dtype)
     seen = trace(lm, prompt)
-    found = seen.next_tokens(top, temperatures)
+    given = ",".join(f"{temperature:g}" for temperature in temperatures)
+    command = f"isinglass predict {shlex.quote(model)} {shlex.quote(prompt)} --top {top} --temperatures {given}"
+    found = seen.next_tokens(top, temperatures, command=command)
     data = {
         "model": model,
         "prompt": prompt,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from isinglass.models.cache import cache_dims
-from isinglass.models.pack import fastest_layout, pack
 from isinglass.models.transformer import Decoder
 from isinglass.nn.attention.cache import Cache
 from isinglass.nn.attention.caches.static import Static
 from isinglass.nn.attention.kernels.reference import Reference
 from isinglass.nn.attention.slots import Slots
 from isinglass.nn.block import Block
-from isinglass.nn.fused import FrozenLinear, MultiplySumLinear
 
 SMALLEST = 128  # tokens; capacities are rounded up to powers of two, so that few programs serve all lengths
 
@@ -40,18 +39,19 @@ class Placed(Cache):
 class CompiledModel:
     """Called like a `Decoder` with a static cache: prompts run as they are, steps through the compiled program.
 
-    For one row matrix products are written as multiply-and-sum, which the compiler turns into loops at memory speed; the stock kernels
-    reach a third of it (LOG.md, 2026-11-22). For more rows the stock kernels are the right ones.
+    Matrix products keep the layout of `models.pack`; written as multiply-and-sum they were slower on the processor that was measured
+    (50 against 42 ms a token, LOG.md, 2026-11-22).
     """
 
-    def __init__(self, model: Decoder, prefill: Decoder, batch: int) -> None:
-        self.prefill = prefill
-        self.model = pack(model, MultiplySumLinear if batch == 1 else _laid_out_for_rows)
+    def __init__(self, packed: Decoder) -> None:
+        self.prefill = packed
+        shared: dict[int, object] = {id(weight): weight for weight in packed.parameters()}
+        self.model = copy.deepcopy(packed, memo=shared)
         for block in self.model.layers:
             attention = cast(Block, block).attention
             # the compiler fuses the written-out attention; torch's own kernel would stay a call between two fused loops
             attention.parts = replace(attention.parts, kernel=Reference())
-        self.step = torch.compile(self._step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True, "freezing": False})
+        self.step = torch.compile(self._step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
 
     def _step(self, ids: Tensor, position: Tensor, key_position: Tensor, valid: Tensor, places: Tensor, layers: list[Tensor]) -> Tensor:
         cache = Placed(layers, Slots(key_position, valid), places)
@@ -63,10 +63,6 @@ class CompiledModel:
         keys = cache.extend(slots)
         assert keys.valid is not None
         return self.step(ids, slots.position.contiguous(), keys.position, keys.valid, cache.places, cache.layers)
-
-
-def _laid_out_for_rows(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    return FrozenLinear(weight, bias) if weight.dtype != torch.float32 else fastest_layout(weight, bias)
 
 
 def static_cache(model: Decoder, *, batch: int, capacity: int) -> Static:

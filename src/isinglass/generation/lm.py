@@ -74,7 +74,7 @@ class LM:
         packed = self.packed()
         from isinglass.generation.compiled import CompiledModel, static_cache  # the compiler takes 2 s to import
 
-        model = self._once(("compiled", batch), lambda: CompiledModel(self.model, packed, batch))
+        model = self._once("compiled", lambda: CompiledModel(packed))
         return model, static_cache(packed, batch=batch, capacity=capacity)
 
     def _once(self, key: Hashable, make: Callable[[], T]) -> T:

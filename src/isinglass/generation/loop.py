@@ -71,7 +71,7 @@ def _steps(lm: LM, prompt_ids: list[list[int]], chooser: Strategy, writers: list
 
 
 @overload
-def generate(lm: LM, prompt: str, **options: Any) -> Generation: ...
+def generate(lm: LM, prompt: str, **options: Any) -> Generation: ...  # pyright: ignore[reportOverlappingOverload] - a str is a sequence, too
 @overload
 def generate(lm: LM, prompt: Sequence[int], **options: Any) -> Generation: ...
 @overload

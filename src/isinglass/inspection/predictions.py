@@ -32,7 +32,13 @@ class NextTokens:
 
 
 def next_tokens(
-    logits: Float[Tensor, "vocab"], text_of: Callable[[int], str], prompt: str, *, top: int, temperatures: Sequence[float]
+    logits: Float[Tensor, "vocab"],
+    text_of: Callable[[int], str],
+    prompt: str,
+    *,
+    top: int,
+    temperatures: Sequence[float],
+    command: str | None = None,
 ) -> NextTokens:
     """The `top` most likely tokens, with probabilities normalised over the whole vocabulary, not over those shown.
 
@@ -52,7 +58,7 @@ def next_tokens(
     entropy = {t: float(-(p * p.clamp_min(1e-300).log()).sum()) for t, p in distributions.items()}
     notes = [f"temperature {t:g}: entropy {value:.2f} nats over {len(logits):,} tokens" for t, value in entropy.items()]
     labels = [text_of(id) for id in ids]
-    figure = bars(labels, series, title=title, axis="probability", unit="ratio", limit=1.0, notes=notes)
+    figure = bars(labels, series, title=title, axis="probability", unit="ratio", limit=1.0, notes=notes, command=command)
     return NextTokens(prompt, Table(rows, title=title, units={"probability": "ratio"}, notes=notes), figure, entropy)
 
 

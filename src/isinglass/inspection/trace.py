@@ -96,10 +96,12 @@ class Trace:
             focus=focus,
         )
 
-    def next_tokens(self, top: int = 10, temperatures: Sequence[float] = (1.0,), *, row: int = 0) -> NextTokens:
-        """The most likely next tokens after one row, at several temperatures."""
+    def next_tokens(self, top: int = 10, temperatures: Sequence[float] = (1.0,), *, row: int = 0, command: str | None = None) -> NextTokens:
+        """The most likely next tokens after one row, at several temperatures; `command` is printed as what makes it again."""
         prompt = self.lm.tokenizer.decode(self.ids[row])
-        return next_tokens(self.logits[row, -1], lambda id: token_text(self.lm, id), prompt, top=top, temperatures=temperatures)
+        return next_tokens(
+            self.logits[row, -1], lambda id: token_text(self.lm, id), prompt, top=top, temperatures=temperatures, command=command
+        )
 
 
 def trace(lm: LM, text: Prompt | Sequence[Prompt], *, taps: Sequence[str] = ()) -> Trace:

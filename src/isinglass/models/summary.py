@@ -45,9 +45,9 @@ def summarise(config: DecoderConfig, *, bytes_per_number: int = 4, command: str 
     tied = ["the output head is the token embedding, used the other way round"] if config.embeddings == "tied" else []
     title = f"Where the {total:,} parameters are"
     return Summary(
-        tree=Table(list(_tree(model)), title="The tree", units={"parameters": "count"}, command=command),
-        parts=Table(rows, title=title, units={"parameters": "count", "share": "ratio"}, notes=tied, command=command),
-        costs=_costs(config, model, bytes_per_number, command),
+        tree=Table(list(_tree(model)), title="The tree", units={"parameters": "count"}),
+        parts=Table(rows, title=title, units={"parameters": "count", "share": "ratio"}, notes=tied),
+        costs=_costs(config, model, bytes_per_number),
         figure=bars(list(parts), [n / total for n in parts.values()], title=title, axis="share", unit="ratio", command=command, notes=tied),
         n_parameters=total,
     )
@@ -76,7 +76,7 @@ def kv_bytes_per_token(config: DecoderConfig, bytes_per_number: int) -> int:
     return 2 * config.n_layers * config.n_kv_heads * config.d_head * bytes_per_number
 
 
-def _costs(config: DecoderConfig, model: Decoder, width: int, command: str | None) -> Table:
+def _costs(config: DecoderConfig, model: Decoder, width: int) -> Table:
     total = sum(weight.numel() for weight in model.parameters())
     context = config.context_length
     kv = kv_bytes_per_token(config, width)
@@ -102,7 +102,7 @@ def _costs(config: DecoderConfig, model: Decoder, width: int, command: str | Non
             "formula": f"the same + 4 x {config.n_layers} layers x {config.attention.n_heads} heads x {config.d_head} x {context:,}",
         },
     ]
-    return Table(rows, title="What it costs", command=command)
+    return Table(rows, title="What it costs")
 
 
 def _tree(model: Decoder) -> Iterator[dict[str, object]]:

@@ -62,19 +62,6 @@ class TransposedLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-class MultiplySumLinear(nn.Module):
-    """The same as multiply-and-sum, for one row: a compiler turns it into one loop at memory speed. Slow when not compiled."""
-
-    def __init__(self, weight: Float[Tensor, "d_out d_in"], bias: Tensor | None) -> None:
-        super().__init__()
-        self.weight = _frozen(weight)
-        self.bias = None if bias is None else _frozen(bias)
-
-    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
-        y = (self.weight.float() * x.float()[..., None, :]).sum(-1).to(x.dtype)
-        return y if self.bias is None else y + self.bias
-
-
 class FusedLayerNorm(nn.Module):
     """LayerNorm by torch's own kernel."""
 

@@ -89,7 +89,8 @@ def build(model: Model, *, name: str, sentinels: int = 0, chat_template: str | N
     apart = [piece.text for piece in model.pieces if piece.kind in (UNKNOWN, CONTROL, BYTE)]
     algorithm = _unigram(model, vocab, apart) if model.algorithm == UNIGRAM else _bpe(model, vocab, apart)
     added = [AddedToken(piece.text, id) for id, piece in enumerate(model.pieces) if piece.kind in (UNKNOWN, CONTROL)]
-    added += [AddedToken(piece.text, id, special=False) for id, piece in enumerate(model.pieces) if piece.kind == USER_DEFINED]
+    if model.algorithm == BPE:  # a Unigram model finds them among its other pieces
+        added += [AddedToken(piece.text, id, special=False) for id, piece in enumerate(model.pieces) if piece.kind == USER_DEFINED]
     count = len(model.pieces)
     added += [AddedToken(f"<extra_id_{at}>", count + sentinels - 1 - at) for at in range(sentinels)]
     words = (space_words(),) if SPACE in vocab and not crosses_words(vocab.keys() - set(apart)) else ()
@@ -133,7 +134,7 @@ def _unknown(model: Model, vocab: Mapping[str, int]) -> Unknown:
 
 
 def _unigram(model: Model, vocab: Mapping[str, int], apart: list[str]) -> Float32Unigram:
-    """Pieces that the trainer left unused do not come out of text either."""
+    """Pieces marked unused do not come out of text either. User-defined ones keep the score of the file, which is 0: the best."""
     unused = [piece.text for piece in model.pieces if piece.kind == UNUSED]
     return Float32Unigram(vocab, [piece.score for piece in model.pieces], _unknown(model, vocab), apart=[*apart, *unused])
 
