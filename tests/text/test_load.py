@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 
 import pytest
+import sentencepiece
 
 from isinglass.assets.find import find
 from isinglass.core.errors import TokenizerError
@@ -169,3 +171,15 @@ def test_protocol_buffers():
 def test_ranks_out_of_base64_are_bytes(tmp_path, tokenizer):
     line = find("cl100k_base").read_bytes().splitlines()[995].split()
     assert tokenizer("cl100k_base").token_bytes(int(line[1])) == base64.b64decode(line[0])
+
+
+def test_spaces_behind_words_are_refused(tmp_path):
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(  # type: ignore[attr-defined]
+        sentence_iterator=iter(["the cat sat on the mat"] * 20), model_writer=file, vocab_size=20, treat_whitespace_as_suffix=True,
+        hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    path = tmp_path / "suffix.model"
+    path.write_bytes(file.getvalue())
+    with pytest.raises(TokenizerError, match="treat_whitespace_as_suffix"):
+        load(path)

@@ -144,7 +144,7 @@ def create(
     else:
         config = family.resolve(config_or_expression, where="model")
     values = dict(config)  # not model_dump, which would take objects apart
-    values["vocab_size"] = max(text.vocab_size, 1) if tokenizer is not None else config.vocab_size
+    values["vocab_size"] = text.vocab_size
     values["attention"] = {**dict(config.attention), **(attention or {})}
     model = fresh(build_config(DecoderConfig, values), seed).requires_grad_(False).eval()
     ends = frozenset() if text.eos_id is None else frozenset({text.eos_id})

@@ -63,6 +63,8 @@ def parse(raw: bytes) -> Model:
             normalizer = dict(fields(value))
     if not pieces:
         raise TokenizerError("this is no SentencePiece model: it has no pieces")
+    if trainer.get(24):
+        raise TokenizerError("this SentencePiece model writes spaces behind words (treat_whitespace_as_suffix), which is not read here")
     ids = {piece.text: id for id, piece in enumerate(pieces) if piece.kind == CONTROL}
     return Model(
         pieces,
