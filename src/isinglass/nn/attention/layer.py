@@ -49,8 +49,12 @@ class Attention(nn.Module):
 
     def project(self, x: Float[Tensor, "batch time d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (batch, heads, time, d_head)."""
-        parts = self.joint(x) if self.joint is not None else (self.q_proj(x), self.k_proj(x), self.v_proj(x))
-        q, k, v = (part.unflatten(-1, (-1, self.dims.d_head)).transpose(1, 2) for part in parts)
+        n_q, n_kv = self.dims.n_heads, self.dims.n_kv_heads
+        if self.joint is not None:
+            heads = self.joint.linear(x).unflatten(-1, (-1, self.dims.d_head)).transpose(1, 2)
+            q, k, v = heads.split([n_q, n_kv, n_kv], dim=1)
+            return q, k, v
+        q, k, v = (part.unflatten(-1, (-1, self.dims.d_head)).transpose(1, 2) for part in (self.q_proj(x), self.k_proj(x), self.v_proj(x)))
         return q, k, v
 
     def forward(

@@ -30,7 +30,7 @@ class GLU(FeedForward):
         self.joint: Joint | None = None  # set by models.pack
 
     def forward(self, x: Tensor, tap: Tap | None = None) -> Tensor:
-        gate, up = self.joint(x) if self.joint is not None else (self.gate_proj(x), self.up_proj(x))
+        gate, up = self.joint.linear(x).chunk(2, dim=-1) if self.joint is not None else (self.gate_proj(x), self.up_proj(x))
         gate, up = tapped(tap, "mlp.gate", gate), tapped(tap, "mlp.up", up)
         inner = tapped(tap, "mlp.pre", self.activation(gate) * up)
         return tapped(tap, "mlp.post", self.down_proj(inner))

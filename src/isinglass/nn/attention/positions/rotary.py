@@ -43,8 +43,9 @@ class Rotary(Position):
 
     def rotate(self, x: Tensor, slots: Slots) -> Tensor:
         cos, sin = slots.once((id(self), x.dtype), lambda: self.table(slots, x.dtype))
-        # rolling by half swaps the two points of each pair; the sign that the half-turn needs is in the table
-        return x * cos + x.roll(self.d_head // 2, dims=-1) * sin
+        first, second = x.chunk(2, dim=-1)
+        # the sign that the half-turn needs is in the table
+        return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin)
 
 
 def build(dims: Dims, base: float = 10000.0, scaling: Scaling | str | Expression | None = None) -> Position:
