@@ -23,6 +23,10 @@ def settings(family: str, sizes: Mapping[str, Mapping[str, Any]], size: str, ove
 
 def config(flat: Mapping[str, Any]) -> DecoderConfig:
     """A DecoderConfig from flat settings: those of attention are moved under `attention`."""
+    known = _ATTENTION | (set(DecoderConfig.model_fields) - {"attention", "architecture", "family"})
+    for key in flat:
+        if key not in known and key != "family":
+            raise unknown("setting", key, known, where=str(flat.get("family", "")), error=VariantError)
     inner = {key: value for key, value in flat.items() if key in _ATTENTION}
     outer = {key: value for key, value in flat.items() if key not in _ATTENTION}
     return build_config(DecoderConfig, {**outer, "attention": {key: _plain(value) for key, value in inner.items()}})
