@@ -153,7 +153,7 @@ def test_unknown_names_and_paths() -> None:
         ("tiny(d_model=65)", r"d_model = 65 is not divisible by attention.n_heads = 4; try d_model = 64 or 68"),
         ("tiny(n_kv_heads=3)", r"attention.n_kv_heads = 3 does not divide attention.n_heads = 4; choose one of \[1, 2, 4\]"),
         ("tiny(n_layers=0)", r"n_layers = 0: Input should be greater than 0"),
-        ("tiny(n_layrs=3)", r"unknown key 'n_layrs'[\s\S]*did you mean 'n_layers'"),
+        ("tiny(n_layrs=3)", r"unknown setting 'n_layrs'[\s\S]*did you mean 'n_layers'"),
         ("tiny(position=['rotary', 'none', 'none'])", r"attention.position lists 3 values for n_layers = 2; give one, or one per layer"),
         ("tiny(dropout=1.5)", r"dropout = 1.5: Input should be less than 1"),
         ("tiny(embeddings='shared')", r"embeddings = 'shared': Input should be 'tied' or 'untied'"),
