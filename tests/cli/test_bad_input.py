@@ -51,7 +51,7 @@ def copied(tiny_folder, tmp_path) -> Path:
         (["model", "show", "gpt2(d_model=100)"], 2, ["d_model = 100 is not divisible by attention.n_heads = 12", "96 or 108"]),
         (["model", "show", "tiny(n_kv_heads=3)"], 2, ["attention.n_kv_heads = 3 does not divide attention.n_heads = 4", "[1, 2, 4]"]),
         (["model", "show", "tiny(position='rotery')"], 2, ["unknown position 'rotery'", "did you mean 'rotary'?"]),
-        (["model", "show", "tiny(n_layer=3)"], 2, ["unknown key 'n_layer'", "did you mean 'n_layers'?"]),
+        (["model", "show", "tiny(n_layer=3)"], 2, ["unknown setting 'n_layer'", "did you mean 'n_layers'?"]),
         (["model", "show", "tiny(n_layers="], 2, ["cannot read the variant 'tiny(n_layers='", "at character"]),
         (["generate", "smollm2", "Hi", "--strategy", "sample(top_k="], 2, ["cannot read the variant 'sample(top_k='"]),
         (["generate", "smollm2", "Hi", "--strategy", "greddy"], 2, ["unknown strategy 'greddy'", "did you mean 'greedy'?"]),
