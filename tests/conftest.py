@@ -10,8 +10,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no network in tests
 
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 from jaxtyping import install_import_hook
+
+# The same examples on every machine; HYPOTHESIS_PROFILE=default searches for new ones.
+hypothesis.settings.register_profile("steady", derandomize=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 # Shapes in signatures are checked where tensors are: what a jaxtyping annotation says must hold in every test.
 install_import_hook(["isinglass.nn", "isinglass.models"], "helpers.check_types")

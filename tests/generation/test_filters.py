@@ -41,7 +41,7 @@ def test_top_k(logits: list[float], k: int) -> None:
 @settings(deadline=None, max_examples=200)
 @given(LOGITS, st.floats(0.01, 1.0))
 def test_top_p_is_the_smallest_set_that_reaches_p(logits: list[float], p: float) -> None:
-    probabilities = softmax(np.array(logits, dtype=np.float32))
+    probabilities = softmax(np.array(logits, dtype=np.float32).astype(np.float64))
     kept = np.isfinite(applied(f"top_p({p})", logits))
     inside = probabilities[kept]
     assert kept[int(np.argmax(probabilities))]
@@ -62,7 +62,7 @@ def test_top_p_sees_the_whole_vocabulary() -> None:
 @settings(deadline=None, max_examples=100)
 @given(LOGITS, st.floats(0.01, 1.0))
 def test_min_p(logits: list[float], p: float) -> None:
-    probabilities = softmax(np.array(logits, dtype=np.float32))
+    probabilities = softmax(np.array(logits, dtype=np.float32).astype(np.float64))
     ratio = probabilities / probabilities.max()
     kept = np.isfinite(applied(f"min_p({p})", logits))
     clear = np.abs(ratio - p) > 1e-4 * p  # rounding may decide what lies on the edge
