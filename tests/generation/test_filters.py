@@ -44,7 +44,7 @@ def test_top_p_is_the_smallest_set_that_reaches_p(logits: list[float], p: float)
     probabilities = softmax(np.array(logits, dtype=np.float32).astype(np.float64))
     kept = np.isfinite(applied(f"top_p({p})", logits))
     inside = probabilities[kept]
-    assert kept[int(np.argmax(probabilities))]
+    assert inside.max() == probabilities.max()  # of equally likely tokens one is enough
     assert inside.sum() >= p - 1e-9
     assert inside.sum() - inside.min() < p + 1e-9
     assert not kept.all() or inside.min() >= 0
