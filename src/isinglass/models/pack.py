@@ -51,7 +51,7 @@ def _pack_block(block: Block, lay_out: LayOut) -> None:
         _lay_out(mlp, "up_proj", lay_out)
     _lay_out(mlp, "down_proj", lay_out)
     mlp.activation = fused_activation(mlp.activation)
-    # a function, not a module: 60 calls a token of a module that does nothing took 0.7 ms
+    # a function, not a module: 61 calls a token of a module that does nothing showed as 1 ms in the profile
     del block.dropout
     block.dropout = _unchanged  # type: ignore[assignment]
     block.attention_norm, block.mlp_norm = fused_norm(block.attention_norm), fused_norm(block.mlp_norm)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ EXAMPLE = dict()
 class Contiguous(Cache):
     def __init__(self, dims: CacheDims) -> None:
         shape = (dims.n_layers, 2, dims.batch, dims.n_kv_heads, dims.capacity, dims.d_head)
-        # views of each layer's keys and values made once: indexing five dimensions 120 times a token took 1 ms
+        # views of each layer's keys and values, made once instead of at every step
         self.layers = [(pair[0], pair[1]) for pair in torch.empty(shape, dtype=dims.dtype, device=dims.device)]
         self.slots = SlotStore(dims.batch, dims.capacity, dims.device)
         self.capacity = dims.capacity
