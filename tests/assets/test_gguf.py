@@ -97,6 +97,24 @@ def test_values_are_bit_equal_to_the_library(tmp_path: Path, name: str) -> None:
         assert np.any(values != 0)
 
 
+@pytest.mark.parametrize("name", ["Q8_0", "Q4_0", "Q4_1", "Q4_K"])
+def test_groups_are_the_values_bit_for_bit(tmp_path: Path, name: str) -> None:
+    expected = write(tmp_path / "x.gguf", {"x": (name, (6, 512))})["x"]
+    groups = GGUF(tmp_path / "x.gguf").groups("x")
+    assert groups is not None
+    assert groups.codes.shape == (6 * 512 // 32, 32)
+    low, high = (0, 15) if groups.bits == 4 else (-128, 127)
+    assert low <= groups.codes.min() < groups.codes.max() <= high
+    values = groups.codes * groups.scale[:, None] + (0 if groups.offset is None else groups.offset[:, None])
+    assert np.array_equal(values.reshape(6, 512), expected)
+
+
+@pytest.mark.parametrize("name", ["F32", "F16", "BF16", "Q6_K"])
+def test_other_types_have_no_groups_of_32(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "x.gguf", {"x": (name, (6, 512))})
+    assert GGUF(tmp_path / "x.gguf").groups("x") is None
+
+
 def test_infinite_scales_pass_through_as_in_the_library() -> None:
     data = np.frombuffer(struct.pack("<e", float("inf")) + bytes(range(32)), dtype=np.uint8)
     from isinglass.assets.quants import dequantize

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .quants import Groups
+
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
     number: struct.Struct("<" + code)
@@ -108,6 +110,12 @@ class GGUF:
                 hint="convert the file to one of these, for example with llama.cpp's llama-quantize",
             )
         return dequantize(self.raw(name), info.type).reshape(info.shape)
+
+    def groups(self, name: str) -> Groups | None:
+        """A quantised tensor's own whole numbers and scales; None when its type has no groups of 32."""
+        from .quants import read_groups
+
+        return read_groups(self.raw(name), self._info(name).type)
 
     def _info(self, name: str) -> TensorInfo:
         if name not in self.tensors:

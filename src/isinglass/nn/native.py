@@ -1,0 +1,63 @@
+"""Our one function in C++: built with the machine's own compiler when it is first asked for, then kept in the cache folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from isinglass.assets.find import cache_folder
+from isinglass.core.errors import EngineError
+from isinglass.core.files import atomic
+
+SOURCE = Path(__file__).with_name("quantized_matvec.cpp")
+
+
+@functools.cache
+def quantized_matvec() -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """The operator of `quantized_matvec.cpp`, known to torch and to its compiler.
+
+    Raises EngineError without a C++ compiler (GCC or Clang), or with what the compiler said.
+    """
+    torch.ops.load_library(build(SOURCE))
+    torch.library.register_fake("isinglass::quantized_matvec", _shape)
+    return torch.ops.isinglass.quantized_matvec.default
+
+
+def _shape(x: Tensor, codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    return x.new_empty(x.shape[0], scale.shape[0] * scale.shape[2])
+
+
+def build(source: Path) -> Path:
+    """The shared library, named after everything that decides its content."""
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        raise EngineError("a compiled step needs a C++ compiler, and neither g++ nor clang++ was found", hint="install g++, or set CXX")
+    # -march=native is part of the name: a cache folder may be shared by machines with different processors
+    content = (source.read_bytes(), compiler, torch.__version__, _processor())
+    library = cache_folder() / "native" / f"{source.stem}-{hashlib.sha256(repr(content).encode()).hexdigest()[:16]}.so"
+    if not library.is_file():
+        root = Path(torch.__file__).parent
+        options = ["-O3", "-march=native", "-std=c++20", "-fopenmp", "-shared", "-fPIC"]
+        includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'torch' / 'csrc' / 'api' / 'include'}"]
+        with atomic(library) as temporary:
+            command = [compiler, *options, *includes, str(source), "-o", str(temporary), f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise EngineError(f"{compiler} could not build {source.name}", details=done.stderr.splitlines()[:12])
+    return library
+
+
+def _processor() -> str:
+    """What the processor can do, as far as the system says."""
+    info = Path("/proc/cpuinfo")
+    flags = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))] if info.is_file() else []
+    return platform.machine() + (flags[0] if flags else platform.processor())
