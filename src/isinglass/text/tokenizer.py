@@ -40,6 +40,15 @@ class Token(NamedTuple):
     end: int
 
 
+class Pretoken(NamedTuple):
+    """What the algorithm is given at once: the normalised form of `text[start:end]`; or an added token, which it never sees."""
+
+    text: str
+    start: int
+    end: int
+    added: AddedToken | None
+
+
 @dataclass(frozen=True)
 class Stages:
     """What happens to text between added tokens, in order. `inner` replaces `first` for text that does not start the input."""
@@ -178,6 +187,22 @@ class Tokenizer:
                 at = len(texts[slot])
         return tokens
 
+    def pretokens(self, text: str, *, special: Special = "text") -> list[Pretoken]:
+        """The text as the algorithm sees it: normalised and cut, with the added tokens that were found.
+
+        >>> from isinglass.text.load import tokenizer
+        >>> [one.text for one in tokenizer("gpt2").pretokens("Hello, world!")]
+        ['Hello', ',', ' world', '!']
+        """
+        whole = Aligned.whole(text) if _sound(text) is text else repair_surrogates(text)
+        pretokens: list[Pretoken] = []
+        for start, end, token in outside(self._found(whole.text, special), len(whole.text)):
+            part, first = whole.cut(start, end), start == 0
+            for inner, added in [(part, token)] if token else self._normal_parts(part, first, special):
+                words = [inner] if added else self._words(inner, first)
+                pretokens += [Pretoken(word.text, *word.span(0, len(word.text)), added) for word in words]
+        return pretokens
+
     def encode_parts(self, parts: Iterable[tuple[str, bool]]) -> list[int]:
         """The ids of `(text, trusted)` parts joined to one text, with special strings parsed in trusted parts only.
 
@@ -279,25 +304,33 @@ class Tokenizer:
         return tokens
 
     def _placed(self, text: Aligned, first: bool, special: Special) -> Iterator[tuple[int, int, int]]:
+        for part, token in self._normal_parts(text, first, special):
+            if token:
+                yield token.id, *part.span(0, len(part.text))
+            else:
+                yield from self._pieces(part, first)
+
+    def _normal_parts(self, text: Aligned, first: bool, special: Special) -> Iterator[tuple[Aligned, AddedToken | None]]:
+        """The normalised text, and the added tokens that are looked for in it."""
         normal = [text]
         for stage in self.normalizers.first if first else self.normalizers.inner:
             normal = list(_staged(stage, normal))
         finder = self._late_finders["text" if special == "text" else "parse"] if self._late_finders else Finder(())
         for piece in normal:
             for start, end, token in outside(list(finder.find(piece.text)), len(piece.text)):
-                part = piece.cut(start, end)
-                if token:
-                    yield token.id, *part.span(0, end - start)
-                else:
-                    yield from self._pieces(part, first)
+                yield piece.cut(start, end), token
 
     def _pieces(self, text: Aligned, first: bool) -> Iterator[tuple[int, int, int]]:
-        words = [text]
-        for stage in self.pretokenizers.first if first else self.pretokenizers.inner:
-            words = list(_staged(stage, words))
+        words = self._words(text, first)
         for word, placed in zip(words, self.algorithm.place_all([word.text for word in words]), strict=True):
             for id, start, end in placed:
                 yield id, *word.span(start, end)
+
+    def _words(self, text: Aligned, first: bool) -> list[Aligned]:
+        words = [text]
+        for stage in self.pretokenizers.first if first else self.pretokenizers.inner:
+            words = list(_staged(stage, words))
+        return words
 
     # Ids to text --------------------------------------------------------------------------------------------------
 

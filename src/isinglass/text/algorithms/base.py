@@ -26,6 +26,11 @@ class Algorithm(ABC, Generic[S]):
     def place(self, word: str) -> list[Placed]:
         """The same ids with the characters each covers. Tokens that share a character all report the whole of it."""
 
+    @property
+    def unknown_ids(self) -> frozenset[int]:
+        """The ids that stand for text the vocabulary cannot spell; none where every text can be spelled, or is lost silently."""
+        return frozenset()
+
     def depend(self, words: Sequence[str]) -> bool:
         """Does what is before a pretoken of this text change how it is cut? Then only `place_all` gives the right ids."""
         return False

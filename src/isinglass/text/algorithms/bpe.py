@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Generic
 
 from isinglass.text.algorithms.base import Algorithm, Placed, S
+from isinglass.text.algorithms.linear_bpe import LinearBpe
 from isinglass.text.algorithms.merging import NEVER, merge
 
 
@@ -22,6 +23,10 @@ class Ranks(ABC, Generic[S]):
     @abstractmethod
     def rank(self, left: S, right: S) -> int:
         """How early two neighbours join; `NEVER` if they do not."""
+
+    @abstractmethod
+    def made(self) -> Iterable[S]:
+        """All that merges can make."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class ByPiece(Ranks[S]):
     def rank(self, left: S, right: S) -> int:
         return self.ranks.get(left + right, NEVER)
 
+    def made(self) -> Iterable[S]:
+        return self.ranks
+
 
 @dataclass(frozen=True)
 class ByPair(Ranks[S]):
@@ -43,6 +51,13 @@ class ByPair(Ranks[S]):
     def rank(self, left: S, right: S) -> int:
         return self.ranks.get((left, right), NEVER)
 
+    def made(self) -> Iterable[S]:
+        return (left + right for left, right in self.ranks)
+
+
+# From so many symbols on the linear form is used. Its tables take up to a second to make and tens of megabytes, so that they pay only
+# for the longest of pretokens (a run of one letter, a text without spaces); the heap is no slower for a few thousand symbols.
+VERY_LONG = 4096
 
 _BYTES = [bytes([byte]) for byte in range(256)]
 
@@ -62,12 +77,12 @@ class ByteBpe(Algorithm[bytes]):
             return (known,)
         vocab = self.vocab
         # A byte the vocabulary lacks gives no token, as in the published implementations; byte-level vocabularies lack none.
-        return tuple(vocab[part] for part in self._parts(raw) if part in vocab)
+        return tuple(vocab[part] for part in self.cut(raw) if part in vocab)
 
     def place(self, word: str) -> list[Placed]:
         raw = word.encode("utf-8")
         known = self.whole.get(raw)
-        parts = [raw] if known is not None else self._parts(raw)
+        parts = [raw] if known is not None else self.cut(raw)
         owner = [at for at, character in enumerate(word) for _ in character.encode("utf-8")]
         placed: list[Placed] = []
         end = 0
@@ -77,8 +92,13 @@ class ByteBpe(Algorithm[bytes]):
                 placed.append((self.vocab[part], owner[start], owner[end - 1] + 1))
         return placed
 
-    def _parts(self, raw: bytes) -> list[bytes]:
-        return merge([_BYTES[byte] for byte in raw], self.ranks.rank)
+    def cut(self, raw: bytes) -> list[bytes]:
+        """The pieces that merging makes of some bytes, which need not be whole characters."""
+        return self._linear.cut(raw) if len(raw) >= VERY_LONG else merge([_BYTES[byte] for byte in raw], self.ranks.rank)
+
+    @cached_property
+    def _linear(self) -> LinearBpe[bytes]:
+        return LinearBpe(self.ranks.made(), self.ranks.rank)
 
 
 class Unknown(ABC):
@@ -88,12 +108,21 @@ class Unknown(ABC):
     def place(self, text: str) -> list[Placed]:
         """The tokens of a run of unknown characters."""
 
+    @property
+    def lost(self) -> frozenset[int]:
+        """The ids that do not say which character it was."""
+        return frozenset()
+
 
 @dataclass(frozen=True)
 class OneToken(Unknown):
     """One unknown token for the whole run (SentencePiece fuses them so that a decoder can copy the text)."""
 
     id: int
+
+    @property
+    def lost(self) -> frozenset[int]:
+        return frozenset({self.id})
 
     def place(self, text: str) -> list[Placed]:
         return [(self.id, 0, len(text))]
@@ -104,6 +133,10 @@ class TokenEach(Unknown):
     """One unknown token for each character."""
 
     id: int
+
+    @property
+    def lost(self) -> frozenset[int]:
+        return frozenset({self.id})
 
     def place(self, text: str) -> list[Placed]:
         return [(self.id, at, at + 1) for at in range(len(text))]
@@ -151,9 +184,21 @@ class CharacterBpe(Algorithm[str]):
         self.apart = frozenset(apart)
         self.whole = {} if whole is None else whole
 
+    def cut(self, word: str) -> list[str]:
+        """The pieces that merging makes, unknown characters among them."""
+        return self._linear.cut(word) if len(word) >= VERY_LONG else merge(list(word), self.ranks.rank)
+
+    @cached_property
+    def _linear(self) -> LinearBpe[str]:
+        return LinearBpe(self.ranks.made(), self.ranks.rank)
+
     @cached_property
     def _textual(self) -> dict[str, int]:
         return {piece: id for piece, id in self.vocab.items() if piece not in self.apart}
+
+    @property
+    def unknown_ids(self) -> frozenset[int]:
+        return self.unknown.lost
 
     def encode(self, word: str) -> tuple[int, ...]:
         return tuple(id for id, _, _ in self.place(word))
@@ -165,7 +210,7 @@ class CharacterBpe(Algorithm[str]):
             return [(known, 0, len(word))]
         placed: list[Placed] = []
         at = unknown_from = 0
-        for part in [*merge(list(word), self.ranks.rank), ""]:
+        for part in [*self.cut(word), ""]:
             id = textual.get(part)
             if (id is not None or not part) and unknown_from < at:
                 placed += [(each, unknown_from + a, unknown_from + b) for each, a, b in self.unknown.place(word[unknown_from:at])]

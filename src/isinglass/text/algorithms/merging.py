@@ -1,14 +1,15 @@
 """The merge loop of byte pair encoding: join the neighbours of lowest rank, leftmost first, until none can be joined.
 
 Two forms with the same result. Rescanning costs O(n²) but almost nothing for the short pieces that text consists of; a heap over a
-linked list costs O(n log n) and takes over for long ones, so that no input is slow (a megabyte of one letter takes seconds).
+linked list costs O(n log n) and takes over for long ones. `linear_bpe.py` has the same in O(n), for the longest.
 Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 2016.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
+from typing import Generic, NamedTuple
 
 from isinglass.text.algorithms.base import S
 
@@ -26,6 +27,33 @@ def merge(symbols: list[S], rank: Callable[[S, S], int]) -> list[S]:
     ['abab']
     """
     return merge_by_scan(symbols, rank) if len(symbols) < LONG else merge_by_heap(symbols, rank)
+
+
+class Merge(NamedTuple, Generic[S]):
+    """One step: the symbols at `at` and `at + 1` were joined, because no other neighbours had a lower rank."""
+
+    rank: int
+    at: int
+    left: S
+    right: S
+
+
+def merge_steps(symbols: list[S], rank: Callable[[S, S], int]) -> Iterator[Merge[S]]:
+    """The merges in the order in which they happen.
+
+    >>> [step.left + step.right for step in merge_steps(list("abab"), lambda a, b: {"ab": 0, "abab": 1}.get(a + b, NEVER))]
+    ['ab', 'ab', 'abab']
+    """
+    symbols = list(symbols)
+    while len(symbols) > 1:
+        ranks = list(map(rank, symbols, symbols[1:]))
+        best = min(ranks)
+        if best >= NEVER:
+            return
+        at = ranks.index(best)
+        left, right = symbols[at : at + 2]
+        symbols[at : at + 2] = [left + right]
+        yield Merge(best, at, left, right)
 
 
 def merge_by_scan(symbols: list[S], rank: Callable[[S, S], int]) -> list[S]:

@@ -7,7 +7,7 @@ with each pretoken, as in Hugging Face `tokenizers`; `unigram_float32.py` has Se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -48,13 +48,31 @@ class Unigram(Algorithm[str]):
             node[""] = (id, scores[id])
         return root
 
+    @property
+    def unknown_ids(self) -> frozenset[int]:
+        return self.unknown.lost
+
     def encode(self, word: str) -> tuple[int, ...]:
         return tuple(id for id, _, _ in self.place(word))
 
     def place(self, word: str) -> list[Placed]:
-        return self._fused(word, self._best(word))
+        return self.fused(word, self._best(word))
 
-    def _fused(self, word: str, cut: list[Placed]) -> list[Placed]:
+    def pieces_at(self, word: str, start: int) -> Iterator[tuple[int, int, float]]:
+        """`(id, end, score)` of every piece that starts there, shortest first; a character that is no piece comes last, as unknown."""
+        node, alone = self._trie, False
+        for end in range(start + 1, len(word) + 1):
+            node = node.get(word[end - 1])
+            if node is None:
+                break
+            piece = node.get("")
+            if piece is not None:
+                yield piece[0], end, piece[1]
+                alone = alone or end == start + 1
+        if not alone and start < len(word):
+            yield -1, start + 1, self._unknown_score
+
+    def fused(self, word: str, cut: list[Placed]) -> list[Placed]:
         """The cut with each run of unknown characters (id -1) as the tokens it becomes."""
         placed: list[Placed] = []
         at = 0

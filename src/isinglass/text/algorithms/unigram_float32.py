@@ -10,7 +10,7 @@ For most pretokens the best cut leads by far more than rounding can take away, a
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from math import inf
 from operator import attrgetter
@@ -47,7 +47,7 @@ class Float32Unigram(Unigram):
         return bool(cuts) and min(map(_holds_below, cuts)) <= 2 * sum(map(_cost, cuts))
 
     def place(self, word: str) -> list[Placed]:
-        return self._fused(word, self._cuts[word].pieces)
+        return self.fused(word, self._cuts[word].pieces)
 
     def place_all(self, words: Sequence[str]) -> list[list[Placed]]:
         placed: list[list[Placed]] = []
@@ -58,7 +58,7 @@ class Float32Unigram(Unigram):
                 cut = self._best_from(total[0], word)
             for id, _, _ in cut.pieces:
                 total[0] += self._score(id)
-            placed.append(self._fused(word, cut.pieces))
+            placed.append(self.fused(word, cut.pieces))
         return placed
 
     @cached_property
@@ -84,7 +84,7 @@ class Float32Unigram(Unigram):
         last: list[Placed] = [(-1, 0, 0)] * (length + 1)
         rounded = array("f", [0.0])
         for start in range(length):
-            for id, end, score in self._pieces_at(word, start):
+            for id, end, score in self.pieces_at(word, start):
                 rounded[0] = best[start] + score
                 gain = rounded[0] - best[end]
                 if gain > 0:
@@ -107,17 +107,3 @@ class Float32Unigram(Unigram):
         """
         least = min((lead / (4 * (end + 1)) for end, lead in leads), default=inf)
         return least / ROUNDING - (length + 1) * self._largest_score
-
-    def _pieces_at(self, word: str, start: int) -> Iterator[tuple[int, int, float]]:
-        """`(id, end, score)` of every piece that starts there, shortest first; a character that is no piece comes last, as unknown."""
-        node, alone = self._trie, False
-        for end in range(start + 1, len(word) + 1):
-            node = node.get(word[end - 1])
-            if node is None:
-                break
-            piece = node.get("")
-            if piece is not None:
-                yield piece[0], end, piece[1]
-                alone = alone or end == start + 1
-        if not alone:
-            yield -1, start + 1, self._unknown_score
