@@ -23,9 +23,10 @@ _HOMES = {
     "load": "generation.lm",
     "tokenizer": "text.load",
     "trace": "inspection.trace",
+    "train_tokenizer": "text.training",
 }
 
-__all__ = ["IsinglassError", "create", "export", "generate", "generating", "load", "tokenizer", "trace"]
+__all__ = ["IsinglassError", "create", "export", "generate", "generating", "load", "tokenizer", "trace", "train_tokenizer"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from isinglass.generation.loop import generate as generate
 from isinglass.generation.loop import generating as generating
 from isinglass.inspection.trace import trace as trace
 from isinglass.text.load import tokenizer as tokenizer
+from isinglass.text.training import train_tokenizer as train_tokenizer
 
 __version__: str
-__all__ = ["IsinglassError", "create", "export", "generate", "generating", "load", "tokenizer", "trace"]
+__all__ = ["IsinglassError", "create", "export", "generate", "generating", "load", "tokenizer", "trace", "train_tokenizer"]

@@ -64,7 +64,7 @@ def test_names_that_are_not_known():
     [
         ("tokenizer.json", b"{", "tokenizer.json is no JSON: Expecting"),
         ("tokenizer.json", b'{"a": 1}', "is no tokenizer.json that can be read: KeyError 'model'"),
-        ("tokenizer.json", b'{"model": {"type": "WordLevel", "vocab": {}}}', "holds a model of type 'WordLevel': expected BPE"),
+        ("tokenizer.json", b'{"model": {"type": "Bigram", "vocab": {}}}', "holds a model of type 'Bigram': expected BPE"),
         ("vocab.txt", b"a\nb\n", r"vocab.txt is no BERT vocabulary: it has no \[UNK\], \[CLS\], \[SEP\]"),
         ("vocab.bpe", b"#version: 0.2\nab\n", "vocab.bpe:2: 'ab' is no merge: expected two byte-level symbols"),
         ("x.tiktoken", b"YQ== 0\nYg==\n", "x.tiktoken, entry 2: expected a base64 token and its rank"),

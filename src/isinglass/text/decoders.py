@@ -71,3 +71,12 @@ class Words(Decoder):
         for apart, joined in _CLEANUP if self.cleanup else ():
             text = text.replace(apart, joined)
         return text.encode("utf-8")
+
+
+@dataclass(frozen=True)
+class Joined(Decoder):
+    """Whole words with a space between them: word-level vocabularies."""
+
+    def bytes_of(self, symbol: bytes | str, *, first: bool) -> bytes:
+        text = symbol.decode() if isinstance(symbol, bytes) else symbol
+        return (text if first else " " + text).encode("utf-8")

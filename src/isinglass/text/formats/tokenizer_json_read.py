@@ -1,4 +1,6 @@
-"""Reading `tokenizer.json`, the format of Hugging Face `tokenizers`: BPE, WordPiece and Unigram with their parts.
+"""Reading `tokenizer.json`, the format of Hugging Face `tokenizers`: BPE, WordPiece, Unigram and WordLevel with their parts.
+
+Bytes and characters have no model of their own there: they are BPE without merges.
 
 What stands beside it in a folder and concerns text is read too: the names of the first and last token and the chat template, from
 `tokenizer_config.json` and `chat_template.jinja`. Format: huggingface/tokenizers, version 1.0.
@@ -14,10 +16,13 @@ from typing import Any
 from isinglass.core.errors import TokenizerError
 from isinglass.text.algorithms.base import Algorithm
 from isinglass.text.algorithms.bpe import AsBytes, ByPair, ByteBpe, CharacterBpe, NoToken, OneToken, TokenEach, Unknown, byte_pieces
+from isinglass.text.algorithms.byte import Byte
+from isinglass.text.algorithms.character import Character
 from isinglass.text.algorithms.unigram import Unigram
+from isinglass.text.algorithms.word import Word
 from isinglass.text.algorithms.wordpiece import WordPiece
 from isinglass.text.byte_level import raw_bytes
-from isinglass.text.decoders import Decoder, Plain, Spaces, Words
+from isinglass.text.decoders import Decoder, Joined, Plain, Spaces, Words
 from isinglass.text.formats.tokenizer_json_stages import normalizer_stages, parts_of, pretokenizer_stages
 from isinglass.text.normalize import Metaspace
 from isinglass.text.special import AddedToken
@@ -53,12 +58,13 @@ def build(document: Json, *, beside: Json | None = None, name: str) -> Tokenizer
     beside = beside or {}
     added = _added(document)
     normalizers = normalizer_stages(document.get("normalizer"))
+    algorithm = _algorithm(document, added)
     ids = {token.content: token.id for token in added}
     bos, eos = (_named(beside.get(key), usual, ids) for key, usual in (("bos_token", _BOS), ("eos_token", _EOS)))
     return Tokenizer(
         name,
-        _algorithm(document, added),
-        _decoder(document.get("decoder")),
+        algorithm,
+        _decoder(document.get("decoder")) if document.get("decoder") or not isinstance(algorithm, Word) else Joined(),
         normalizers=_stages(normalizers),
         pretokenizers=_stages(pretokenizer_stages(document.get("pre_tokenizer"))),
         added=added,
@@ -98,6 +104,11 @@ def _named(value: Any, usual: tuple[str, ...], ids: Mapping[str, int]) -> int | 
     return next((ids[name] for name in usual if name in ids), None)
 
 
+def usual_ends(ids: Mapping[str, int]) -> tuple[int | None, int | None]:
+    """The ids of the first and last token of a text, by the names that are usual for them."""
+    return _named(None, _BOS, ids), _named(None, _EOS, ids)
+
+
 def _chat_template(value: Any) -> str | None:
     """A template, or a list of named ones of which "default" is for chats."""
     if isinstance(value, list):
@@ -118,8 +129,10 @@ def _algorithm(document: Json, added: tuple[AddedToken, ...]) -> Algorithm:
     if kind == "WordPiece":
         inner = model.get("continuing_subword_prefix", "##")
         return WordPiece(vocab, unknown=model["unk_token"], continuation=inner, longest_word=model.get("max_input_chars_per_word", 100))
+    if kind == "WordLevel":
+        return Word(vocab, unknown=model["unk_token"])
     if kind != "BPE":
-        raise TokenizerError(f"tokenizer.json holds a model of type {kind!r}: expected BPE, WordPiece or Unigram")
+        raise TokenizerError(f"tokenizer.json holds a model of type {kind!r}: expected BPE, WordPiece, Unigram or WordLevel")
     for option in ("continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(option):
             raise TokenizerError(f"tokenizer.json: model.{option} = {model[option]!r} is not supported")
@@ -133,17 +146,21 @@ def _pairs(model: Json) -> dict[tuple[str, str], int]:
     return {(left, right): rank for rank, (left, right) in enumerate(split)}
 
 
-def _byte_bpe(model: Json, special: list[str]) -> ByteBpe:
+def _byte_bpe(model: Json, special: list[str]) -> ByteBpe | Byte:
     apart = set(special)
     raw = {piece: raw_bytes(piece) or piece.encode("utf-8") for piece in model["vocab"] if piece not in apart}
     vocab = {raw[piece]: id for piece, id in model["vocab"].items() if piece not in apart}
     ranks = {(raw[left], raw[right]): rank for (left, right), rank in _pairs(model).items()}
+    if not ranks and len(vocab) == 256 and all(len(piece) == 1 for piece in vocab):
+        return Byte(vocab)
     return ByteBpe(vocab, ByPair(ranks), whole=vocab if model.get("ignore_merges") else None)
 
 
-def _character_bpe(model: Json, special: list[str]) -> CharacterBpe:
+def _character_bpe(model: Json, special: list[str]) -> CharacterBpe | Character:
     vocab: dict[str, int] = model["vocab"]
     unknown = _unknown(model, vocab, vocab.get(model.get("unk_token") or ""))
+    if not model["merges"] and isinstance(unknown, TokenEach) and all(len(piece) == 1 for piece in vocab.keys() - set(special)):
+        return Character(vocab, unknown.id, apart=special)
     whole = {piece: id for piece, id in vocab.items() if piece not in set(special)} if model.get("ignore_merges") else None
     return CharacterBpe(vocab, ByPair(_pairs(model)), unknown, apart=special, whole=whole)
 

@@ -158,7 +158,7 @@ def write_pretokenizers(stages: Iterable[Stage], *, byte_level: bool) -> dict[st
     """The "pre_tokenizer" entry; byte-level vocabularies end with the step from text to byte symbols."""
     steps = list(stages)
     written: list[dict[str, Any]] = []
-    for stage, following in zip(steps, [*steps[1:], None], strict=True):
+    for stage, following in zip(steps, [*steps, None][1:], strict=True):
         written += _written_pretokenizer(stage, split=isinstance(following, pretokenize.MetaspaceWords))
     last = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     return _sequence([*written, last] if byte_level else written, "pretokenizers")

@@ -10,10 +10,13 @@ from typing import Any
 from isinglass.core.errors import TokenizerError
 from isinglass.core.files import write_atomic
 from isinglass.text.algorithms.bpe import AsBytes, ByPair, ByPiece, ByteBpe, CharacterBpe, OneToken, Ranks, S, TokenEach, Unknown
+from isinglass.text.algorithms.byte import Byte
+from isinglass.text.algorithms.character import Character
 from isinglass.text.algorithms.unigram import Unigram
+from isinglass.text.algorithms.word import Word
 from isinglass.text.algorithms.wordpiece import WordPiece
 from isinglass.text.byte_level import symbols
-from isinglass.text.decoders import Decoder, Spaces, Words
+from isinglass.text.decoders import Decoder, Joined, Spaces, Words
 from isinglass.text.formats.tokenizer_json_stages import write_normalizers, write_pretokenizers
 from isinglass.text.surround import Slot, Surround
 from isinglass.text.tokenizer import Tokenizer
@@ -36,7 +39,7 @@ def config(tokenizer: Tokenizer) -> dict[str, Any]:
 
 def document(tokenizer: Tokenizer) -> dict[str, Any]:
     """The content of `tokenizer.json`."""
-    byte_level = isinstance(tokenizer.algorithm, ByteBpe)
+    byte_level = isinstance(tokenizer.algorithm, ByteBpe | Byte)
     return {
         "version": "1.0",
         "truncation": None,
@@ -90,6 +93,8 @@ def _decoder(decoder: Decoder) -> dict[str, Any] | None:
             ]
             steps += [{"type": "Strip", "content": " ", "start": dropped, "stop": 0}] if dropped else []
             return {"type": "Sequence", "decoders": steps}
+        case Joined():
+            return None  # without a decoder tokens are joined by spaces
         case _:
             return {"type": "Fuse"}
 
@@ -105,13 +110,19 @@ def _model(tokenizer: Tokenizer) -> dict[str, Any]:
         case CharacterBpe():
             merges = [[left, right] for left, right in _merges(algorithm.ranks, algorithm.vocab)]
             return _bpe({**algorithm.vocab, **added}, merges, bool(algorithm.whole), algorithm.unknown)
+        case Byte():
+            return _bpe({symbols(piece): id for piece, id in algorithm.vocab.items()} | added, [], False, None)
+        case Character():
+            return _bpe({**algorithm.vocab, **added}, [], False, TokenEach(algorithm.unknown))
+        case Word():
+            return {"type": "WordLevel", "vocab": _by_id(algorithm.vocab), "unk_token": algorithm.unknown}
         case WordPiece():
             return {
                 "type": "WordPiece",
                 "unk_token": algorithm.unknown,
                 "continuing_subword_prefix": algorithm.continuation,
                 "max_input_chars_per_word": algorithm.longest_word,
-                "vocab": dict(sorted(algorithm.vocab.items(), key=lambda item: item[1])),
+                "vocab": _by_id(algorithm.vocab),
             }
         case Unigram():
             return _unigram(algorithm, added)
@@ -142,9 +153,13 @@ def _bpe(vocab: Mapping[str, int], merges: list[list[str]], whole: bool, unknown
         "fuse_unk": isinstance(unknown, OneToken | AsBytes),
         "byte_fallback": isinstance(unknown, AsBytes),
         "ignore_merges": whole,
-        "vocab": dict(sorted(vocab.items(), key=lambda item: item[1])),
+        "vocab": _by_id(vocab),
         "merges": merges,
     }
+
+
+def _by_id(vocab: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(vocab.items(), key=lambda item: item[1]))
 
 
 def _merges(ranks: Ranks[S], vocab: Mapping[S, int]) -> Iterable[tuple[S, S]]:

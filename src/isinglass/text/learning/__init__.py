@@ -1,0 +1,1 @@
+"""How vocabularies are learned from counted words: pairs that are joined, and pieces that are weighed."""
