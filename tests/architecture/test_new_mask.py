@@ -106,5 +106,5 @@ except ig.IsinglassError as error:
     print(error)
 """
     shown = run(overlay, "-c", code)
-    assert "known: causal, documents, full, odd_distance, sliding_window" in shown
+    assert "global_tokens, odd_distance, prefix" in shown
     assert "did you mean 'odd_distance'" in shown

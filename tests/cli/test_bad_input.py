@@ -143,7 +143,7 @@ def test_an_unknown_key_in_our_config(cli, tiny_folder, tmp_path):
 
 def test_a_config_of_an_unknown_family(cli, copied):
     (copied / "config.json").write_text(json.dumps({"model_type": "gpt_neox"}), encoding="utf-8")
-    refused(cli("model", "show", copied), 1, "model_type 'gpt_neox' is not known here", "known: gpt2, llama, mistral")
+    refused(cli("model", "show", copied), 1, "model_type 'gpt_neox' is not known here", "known: bert, gpt2, llama, mistral, mixtral, t5")
 
 
 def test_an_asset_with_a_wrong_hash(cli, tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ CHOICES = choices(
     dict(
         cache=cache_expressions(),
         mask=causal_masks(),
-        kernel=kernel_expressions(),
+        kernel=sorted(kernel_expressions(), key=lambda text: text != "sdpa"),
         position=position_expressions(),
         layout=list(LAYOUTS),
         rows=["plain", "padded_left", "packed"],

@@ -34,6 +34,20 @@ def test_tile_agrees_with_allow(mask: Mask, q: range, k: range) -> None:
     assert not (kind is Tile.FULL and not matrix.all())
 
 
+@settings(deadline=None, max_examples=200)
+@given(MASKS, RANGES, RANGES, st.integers(0, 30), st.sampled_from([None, 2, 5]))
+def test_tile_agrees_with_allow_whatever_the_rows_hold(mask: Mask, q: range, k: range, prefix: int, documents: int | None) -> None:
+    """Prefixes and documents are told to `allow` alone, so what a tile promises must hold with any."""
+
+    def dressed(places: range) -> Slots:
+        position = torch.tensor([list(places)])
+        return Slots(position, document=None if documents is None else position // documents, prefix_length=torch.tensor([prefix]))
+
+    kind, matrix = mask.tile(q, k), mask.allow(dressed(q), dressed(k))
+    assert not (kind is Tile.EMPTY and matrix.any())
+    assert not (kind is Tile.FULL and not matrix.all())
+
+
 @settings(deadline=None, max_examples=300)
 @given(MASKS, RANGES, RANGES)
 def test_reach_agrees_with_allow(mask: Mask, q: range, k: range) -> None:
@@ -41,6 +55,8 @@ def test_reach_agrees_with_allow(mask: Mask, q: range, k: range) -> None:
     if mask.reach.back is not None:
         beyond = (distance > mask.reach.back) & (torch.tensor(list(k)) >= mask.reach.first)
         assert not (allowed(mask, q, k) & beyond).any()
+    if mask.reach.ahead is not None:
+        assert not (allowed(mask, q, k) & (distance < -mask.reach.ahead)).any()
 
 
 @settings(deadline=None, max_examples=300)

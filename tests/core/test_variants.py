@@ -114,7 +114,7 @@ def test_nested_variants_are_built() -> None:
 @pytest.mark.parametrize(
     ("family", "value", "fault"),
     [
-        (masks.family, "casual", r"unknown mask 'casual' in here\n  known: causal, documents, full, sliding_window\nhint: did you mean 'causal'\?  isinglass explain masks.causal"),
+        (masks.family, "casual", r"unknown mask 'casual' in here\n  known: causal, dilated, documents, full, global_tokens, prefix, random_blocks, sliding_window, strided\nhint: did you mean 'causal'\?  isinglass explain masks.causal"),
         (masks.family, "sliding_window", r"here: 'sliding_window': missing a required argument: 'window'\n  sliding_window takes: window\nhint: isinglass explain masks.sliding_window"),
         (masks.family, "sliding_window(3, 4)", r"too many positional arguments\n  sliding_window takes: window"),
         (masks.family, "causal(x=1)", r"unexpected keyword argument 'x'\n  causal takes: nothing"),
@@ -193,7 +193,17 @@ def test_names_come_from_the_folder_and_import_nothing(monkeypatch: pytest.Monke
     monkeypatch.setattr(variants, "importlib", SimpleNamespace(util=variants.importlib.util, import_module=None))
     variants._entry_points.cache_clear()
     try:
-        assert masks.family.names() == ["causal", "documents", "full", "sliding_window"]
+        assert masks.family.names() == [
+            "causal",
+            "dilated",
+            "documents",
+            "full",
+            "global_tokens",
+            "prefix",
+            "random_blocks",
+            "sliding_window",
+            "strided",
+        ]
     finally:
         variants._entry_points.cache_clear()
 

@@ -9,28 +9,45 @@ from typing import Any
 
 FULL = os.environ.get("ISINGLASS_CONTRACT") == "full"
 Choice = dict[str, Any]
+Pair = frozenset[tuple[str, Any]]
 
 
 def choices(factors: Mapping[str, Sequence[Any]], allowed: Callable[[Choice], bool] = lambda choice: True) -> list[Choice]:
     """All allowed combinations when ISINGLASS_CONTRACT=full (`make contract`), else a pairwise cover of them."""
-    everything = [c for values in product(*factors.values()) if allowed(c := dict(zip(factors, values, strict=True)))]
-    return everything if FULL else pairwise(everything)
+    if FULL:
+        return [c for values in product(*factors.values()) if allowed(c := dict(zip(factors, values, strict=True)))]
+    return pairwise(factors, allowed)
 
 
-def pairwise(everything: Sequence[Choice]) -> list[Choice]:
-    """A small subset in which each pair of values of two factors that occurs in `everything` occurs; the same every time."""
-    left = {index: _pairs(choice) for index, choice in enumerate(everything)}
-    missing = set().union(*left.values()) if left else set()
-    picked = []
-    while missing:
-        best = max(left, key=lambda index: (len(left[index] & missing), -index))
-        missing -= left.pop(best)
-        picked.append(everything[best])
-    return picked
+def pairwise(factors: Mapping[str, Sequence[Any]], allowed: Callable[[Choice], bool]) -> list[Choice]:
+    """A small set of allowed combinations that has each pair of values of two factors that any allowed one has; the same every time."""
+    wanted = [{a: x, b: y} for a, b in combinations(factors, 2) for x, y in product(factors[a], factors[b])]
+    missing, picked = {frozenset(pair.items()) for pair in wanted}, []
+    for pair in wanted:
+        if frozenset(pair.items()) in missing:
+            choice = _completed(pair, factors, allowed, missing)
+            missing -= {frozenset(two) for two in combinations((choice or pair).items(), 2)}
+            picked += [] if choice is None else [choice]
+    return [{name: choice[name] for name in factors} for choice in picked]
 
 
-def _pairs(choice: Choice) -> frozenset[tuple[tuple[str, str], ...]]:
-    return frozenset(combinations([(name, repr(value)) for name, value in choice.items()], 2))
+def _completed(
+    chosen: Choice, factors: Mapping[str, Sequence[Any]], allowed: Callable[[Choice], bool], missing: set[Pair]
+) -> Choice | None:
+    """An allowed combination with these values, the others chosen so that they bring the most missing pairs; None when there is none."""
+    name = next((name for name in factors if name not in chosen), None)
+    if name is None:
+        return chosen if allowed(chosen) else None
+    known = list(chosen.items())
+
+    def gain(value: Any) -> int:
+        return sum(frozenset(((name, value), other)) in missing for other in known)
+
+    for value in sorted(factors[name], key=gain, reverse=True):
+        found = _completed({**chosen, name: value}, factors, allowed, missing)
+        if found is not None:
+            return found
+    return None
 
 
 def title(choice: Choice) -> str:

@@ -10,11 +10,11 @@ from isinglass.models.presets import tiny
 from isinglass.models.transformer import Decoder
 from isinglass.nn.attention.slots import Slots
 
-ROWS = ("plain", "padded_left", "padded_right", "packed")
+ROWS = ("plain", "padded_left", "padded_right", "packed", "prefixed")
 
 
 def slots_of(kind: str, time: int) -> Slots:
-    """Two rows: without padding, with unequal padding, or each of several packed documents that count from 0."""
+    """Two rows: without padding, with unequal padding, each of several packed documents that count from 0, or with a prefix."""
     count = torch.arange(time)
     if kind == "plain":
         return Slots(count.expand(2, -1))
@@ -22,6 +22,8 @@ def slots_of(kind: str, time: int) -> Slots:
         starts = torch.stack([(count >= 5).long() + (count >= 9).long(), (count >= 2).long() + (count >= 11).long()])
         begun = torch.stack([torch.tensor([0, 5, 9])[starts[0]], torch.tensor([0, 2, 11])[starts[1]]])
         return Slots(count - begun, document=starts)
+    if kind == "prefixed":
+        return Slots(count.expand(2, -1), prefix_length=torch.tensor([4, 9]))
     padding = torch.tensor([[3], [0]])
     if kind == "padded_left":
         return Slots((count - padding).clamp(min=0), valid=count >= padding)

@@ -65,11 +65,16 @@ def position_expressions() -> list[str]:
     return examples(positions.family) + [f"rotary(scaling={text})" for text in examples(scalings.family)]
 
 
+LONGFORMER = "sliding_window(3) | global_tokens(2)"
+BIGBIRD = "sliding_window(3) | global_tokens(2) | random_blocks(2, 1)"
+
+
 def mask_expressions() -> list[str]:
-    """Every mask alone, and those that are not causal joined with causal, as they stand and turned round."""
+    """Every mask alone, those that are not causal joined with causal, as they stand and turned round, and the published combinations."""
     alone = examples(masks.family)
     joined = [text for text in alone if not mask(text).causal]
-    return alone + [f"causal & {text}" for text in joined] + [f"causal & ~{text}" for text in joined]
+    combined = [LONGFORMER, BIGBIRD, f"causal & ({LONGFORMER})"]
+    return alone + [f"causal & {text}" for text in joined] + [f"causal & ~{text}" for text in joined] + combined
 
 
 def causal_masks() -> list[str]:

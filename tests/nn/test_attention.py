@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers.tensors import Watch, randomised
-from helpers.variants import exact_kernels, kernel, mask, position
+from helpers.variants import exact_kernels, kernel, mask, position, unsupported
 from isinglass.core.errors import ShapeError, VariantError
 from isinglass.nn.attention.dims import Dims
 from isinglass.nn.attention.kernel import Kernel
@@ -17,11 +17,12 @@ from isinglass.nn.attention.mask import Mask
 from isinglass.nn.attention.position import Position
 from isinglass.nn.attention.slots import Slots
 
+EVERYWHERE = [text for text in exact_kernels() if unsupported(text, "full", "none") is None]  # banded wants a band: see below
 SLOTS = Slots(torch.arange(7)[None].expand(2, -1))
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("text", exact_kernels())
+@pytest.mark.parametrize("text", EVERYWHERE)
 def test_multi_head_equals_torch_with_copied_weights(text: str, causal: bool) -> None:
     theirs = nn.MultiheadAttention(32, 4, bias=True, batch_first=True)
     parts = Parts(position("none", "mha"), mask("causal" if causal else "full"), kernel(text))
@@ -45,7 +46,7 @@ def test_multi_head_equals_torch_with_copied_weights(text: str, causal: bool) ->
 
 
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 4, 8])
-@pytest.mark.parametrize("text", exact_kernels())
+@pytest.mark.parametrize("text", EVERYWHERE)
 def test_grouped_heads_equal_torch(text: str, n_kv_heads: int) -> None:
     """Query head h reads key head h // group (repeat_interleave, not tiling)."""
     generator = torch.Generator().manual_seed(0)
@@ -56,11 +57,16 @@ def test_grouped_heads_equal_torch(text: str, n_kv_heads: int) -> None:
     torch.testing.assert_close(ours, F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("text", exact_kernels())
+@pytest.mark.parametrize("text", EVERYWHERE)
 def test_a_bias_is_added_to_the_scores(text: str) -> None:
     q, k, v = torch.randn(3, 2, 4, 7, 16, generator=torch.Generator().manual_seed(0))
     added = torch.randn(1, 4, 7, 7, generator=torch.Generator().manual_seed(1))
-    options = dict(q_slots=SLOTS, k_slots=SLOTS, bias=lambda *_: added, scale=0.3)
+
+    def bias(q, k, q_slots, k_slots):
+        """Kernels in tiles ask for a part."""
+        return added[:, :, q_slots.position[0]][..., k_slots.position[0]]
+
+    options = dict(q_slots=SLOTS, k_slots=SLOTS, bias=bias, scale=0.3)
     full = kernel(text).attend(q, k, v, mask=mask("full"), **options)
     torch.testing.assert_close(full, F.scaled_dot_product_attention(q, k, v, attn_mask=added, scale=0.3), atol=1e-5, rtol=1e-5)
     causal = kernel(text).attend(q, k, v, mask=mask("causal"), **options)
@@ -68,7 +74,7 @@ def test_a_bias_is_added_to_the_scores(text: str) -> None:
     torch.testing.assert_close(causal, F.scaled_dot_product_attention(q, k, v, attn_mask=hidden, scale=0.3), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("text", exact_kernels())
+@pytest.mark.parametrize("text", EVERYWHERE)
 def test_one_query_without_a_mask_equals_torch(text: str) -> None:
     """The step of generation, where kernels take a shorter way."""
     q, (k, v) = torch.randn(2, 8, 1, 16), torch.randn(2, 2, 2, 7, 16)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from helpers.variants import mask
+from helpers.variants import kernel, mask, position
 from isinglass.core.errors import VariantError
+from isinglass.nn.attention.dims import Dims
+from isinglass.nn.attention.layer import Attention, Parts
 from isinglass.nn.attention.mask import Reach, Tile, visible
 from isinglass.nn.attention.slots import Slots
 
@@ -25,6 +27,18 @@ MATRICES = {
     "causal | sliding_window(2)": ["110000", "111000", "111100", "111110", "111111", "111111"],
     "~(causal | sliding_window(2))": ["001111", "000111", "000011", "000001", "000000", "000000"],
     "sliding_window(2) & ~sliding_window(1)": ["010000", "101000", "010100", "001010", "000101", "000010"],
+    # Sparse Transformer: every third, and joined with a window of the stride
+    "strided(3)": ["100100", "010010", "001001", "100100", "010010", "001001"],
+    "causal & (sliding_window(2) | strided(3))": ["100000", "110000", "011000", "101100", "010110", "001011"],
+    # Longformer, figure 2: three tokens in all directions, two apart; the window alone would stop at distance 2
+    "dilated(3, 2)": ["101010", "010101", "101010", "010101", "101010", "010101"],
+    "dilated(2, 2)": ["101000", "010100", "101010", "010101", "001010", "000101"],
+    "global_tokens(1)": ["111111", "100000", "100000", "100000", "100000", "100000"],
+    # Longformer: a window of 1 per side and 1 global token
+    "sliding_window(2) | global_tokens(1)": ["111111", "111000", "111100", "101110", "100111", "100011"],
+    # attention sinks: the first token stays visible
+    "causal & (sliding_window(2) | global_tokens(1))": ["100000", "110000", "111000", "101100", "100110", "100011"],
+    "prefix": ["100000", "110000", "111000", "111100", "111110", "111111"],  # without a length it is causal
     "documents": ["111111"] * 6,  # without document numbers nothing is hidden
 }
 
@@ -47,6 +61,82 @@ def test_local_attention_with_two_per_side() -> None:
 def test_longformers_window_of_ten_per_side() -> None:
     many = Slots(torch.arange(200)[None])
     assert mask("sliding_window(11)").allow(many, many)[0, 100].nonzero().flatten().tolist() == list(range(90, 111))
+
+
+def test_stride_of_five() -> None:
+    """Token 10 sees 0, 5, 10, 15, 20."""
+    many = Slots(torch.arange(21)[None])
+    assert mask("strided(5)").allow(many, many)[0, 10].nonzero().flatten().tolist() == [0, 5, 10, 15, 20]
+
+
+def test_prefix_opens_the_first_tokens_of_each_row() -> None:
+    slots = Slots(torch.arange(5).expand(2, -1), prefix_length=torch.tensor([3, 1]))
+    allowed = mask("prefix").allow(slots, slots)
+    assert rows(allowed[0]) == ["11100", "11100", "11100", "11110", "11111"]
+    assert rows(allowed[1]) == ["10000", "11000", "11100", "11110", "11111"]
+
+
+def test_random_blocks_by_hand() -> None:
+    """The first block sees itself for sure: 1 / (0 + 1). What else is drawn is fixed by the seed, and fills whole blocks of 2 x 2."""
+    drawn = mask("random_blocks(2, 1, seed=3)").allow(SIX, SIX)[0]
+    blocks = drawn.unflatten(0, (3, 2)).unflatten(2, (3, 2)).transpose(1, 2).flatten(2)
+    assert torch.equal(blocks.any(-1), blocks.all(-1))
+    assert blocks[0, 0].all()
+    assert rows(blocks.all(-1)) == RANDOM_BLOCKS_OF_SEED_3
+
+
+RANDOM_BLOCKS_OF_SEED_3 = ["110", "000", "110"]  # once drawn, they stay: a model is trained with them
+
+
+def test_random_blocks_do_not_change_as_the_text_grows() -> None:
+    rule, long, short = mask("random_blocks(4, 2)"), Slots(torch.arange(400)[None]), Slots(torch.arange(150)[None])
+    assert torch.equal(rule.allow(long, long)[:, :150, :150], rule.allow(short, short))
+
+
+def test_random_blocks_cost_as_much_as_they_say() -> None:
+    """`count` blocks before the diagonal for each block of queries on average, and as many after it, whatever the seed."""
+    blocks = Slots(torch.arange(600)[None])
+    seen = torch.stack([mask(f"random_blocks(1, 3, seed={seed})").allow(blocks, blocks)[0] for seed in range(4)]).float()
+    # 600 draws of mean 3 and variance below 3: three standard errors are 0.11 for four seeds
+    assert abs(float(seen.tril(-1).sum() / (4 * 600)) - 3) < 0.15
+    assert abs(float(seen.triu(1).sum() / (4 * 600)) - 3) < 0.15
+    agreement = (seen[0] * seen[1]).tril(-60).sum() / seen[0].tril(-60).sum()
+    assert agreement < 0.1  # another seed draws other blocks
+
+
+def test_longformer_equals_transformers() -> None:
+    """Their layer, with the same weights for local and global attention, against ours with the mask as an expression."""
+    from transformers import LongformerConfig
+    from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
+
+    config = LongformerConfig(hidden_size=16, num_attention_heads=2, attention_window=[4], attention_probs_dropout_prob=0.0)
+    theirs = LongformerSelfAttention(config, layer_id=0).eval()
+    parts = Parts(position("none"), mask("sliding_window(3) | global_tokens(1)"), kernel("reference"))
+    ours = Attention(Dims(16, 2, 2, 8, 64), parts, "all")
+    for name, their_names in dict(q_proj=("query", "query_global"), k_proj=("key", "key_global"), v_proj=("value", "value_global")).items():
+        for their_name in their_names:
+            getattr(theirs, their_name).load_state_dict(getattr(ours, name).state_dict())
+    ours.o_proj = torch.nn.Identity()
+    x, slots = torch.randn(2, 12, 16, generator=torch.Generator().manual_seed(0)), Slots(torch.arange(12).expand(2, -1))
+    is_global = (torch.arange(12) < 1).expand(2, -1)
+    hidden = torch.zeros(2, 12).masked_fill(is_global, 10_000.0)  # their code: 0 is local, above 0 global
+    with torch.no_grad():
+        expected = theirs(
+            x,
+            attention_mask=hidden,
+            is_index_masked=hidden < 0,
+            is_index_global_attn=is_global,
+            is_global_attn=True,
+        )[0]
+        torch.testing.assert_close(ours(x, layer=0, slots=slots, k_slots=slots), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_sliding_window_equals_transformers() -> None:
+    from transformers.masking_utils import sliding_window_causal_mask_function
+
+    theirs = sliding_window_causal_mask_function(3)
+    wanted = [[bool(theirs(0, 0, torch.tensor(i), torch.tensor(j))) for j in range(6)] for i in range(6)]
+    assert mask("causal & sliding_window(3)").allow(SIX, SIX)[0].tolist() == wanted
 
 
 def test_documents_by_number() -> None:
@@ -82,12 +172,16 @@ def test_causality_of_joined_masks() -> None:
 
 
 def test_reach_of_joined_masks() -> None:
-    assert mask("causal").reach == Reach(None)
-    assert mask("causal & sliding_window(5)").reach == Reach(4)
-    assert mask("sliding_window(3) | sliding_window(5)").reach == Reach(4)
-    assert mask("causal | sliding_window(5)").reach == Reach(None)
-    assert mask("sliding_window(3) & sliding_window(5)").reach == Reach(2)
+    assert mask("causal").reach == Reach(None, ahead=0)
+    assert mask("causal & sliding_window(5)").reach == Reach(4, ahead=0)
+    assert mask("sliding_window(3) | sliding_window(5)").reach == Reach(4, ahead=4)
+    assert mask("causal | sliding_window(5)").reach == Reach(None, ahead=4)
+    assert mask("sliding_window(3) & sliding_window(5)").reach == Reach(2, ahead=2)
     assert mask("~sliding_window(3)").reach == Reach(None)
+    assert mask("dilated(3, 2)").reach == Reach(4, ahead=4)
+    assert mask("global_tokens(2)").reach == Reach(0, first=2)
+    assert mask("causal & (sliding_window(3) | global_tokens(2))").reach == Reach(2, first=2, ahead=0)
+    assert mask("sliding_window(3) | strided(4)").reach == Reach(None)
 
 
 def test_tiles_say_more_than_mixed_where_it_pays() -> None:
@@ -98,11 +192,27 @@ def test_tiles_say_more_than_mixed_where_it_pays() -> None:
     assert window.tile(range(32, 36), range(29, 32)) is Tile.FULL
     assert window.tile(range(32, 36), range(32, 36)) is Tile.MIXED
     assert mask("~causal").tile(range(4), range(8, 12)) is Tile.FULL
+    sinks = mask("causal & (sliding_window(8) | global_tokens(4))")
+    assert sinks.tile(range(32, 36), range(4)) is Tile.FULL
+    assert sinks.tile(range(32, 36), range(4, 8)) is Tile.EMPTY
+    assert mask("strided(8)").tile(range(8, 10), range(2, 6)) is Tile.EMPTY
+    assert mask("prefix").tile(range(8, 10), range(2, 6)) is Tile.FULL
+    assert mask("random_blocks(4, 1)").tile(range(4), range(4)) is Tile.FULL
 
 
-def test_a_window_of_nothing_is_refused() -> None:
-    with pytest.raises(VariantError, match="sliding_window: window = 0, expected at least 1"):
-        mask("sliding_window(0)")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sliding_window(0)", "sliding_window: window = 0, expected at least 1"),
+        ("strided(0)", "strided: stride = 0, expected at least 1"),
+        ("dilated(2, 0)", "dilated: window = 2 and dilation = 0, expected at least 1"),
+        ("global_tokens(-1)", "global_tokens: count = -1, expected at least 1"),
+        ("random_blocks(0, 1)", "random_blocks: block = 0 and count = 1, expected at least 1"),
+    ],
+)
+def test_a_mask_of_nothing_is_refused(text: str, told: str) -> None:
+    with pytest.raises(VariantError, match=told):
+        mask(text)
 
 
 def test_masks_join_with_masks_only() -> None:

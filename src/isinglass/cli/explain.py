@@ -11,7 +11,7 @@ import isinglass
 from isinglass.cli.output import Output, Result
 from isinglass.cli.verb import verb
 from isinglass.core.cards import Card, cards, families, find_card
-from isinglass.core.errors import VariantError, unknown
+from isinglass.core.errors import VariantError, closest, unknown
 from isinglass.show.table import Table
 
 EXAMPLES = (
@@ -43,11 +43,12 @@ def explain(
 
 
 def _card(name: str) -> Card:
-    """The card; a name that is near no variant may be near a family."""
+    """The card; the nearest known name may be that of a family."""
     try:
         return find_card(name)
     except VariantError as error:
-        if "did you mean" in error.hint or not error.message.startswith("unknown"):
+        near = closest(name, [*families(), *(card.name for card in cards())])
+        if not error.message.startswith("unknown") or near not in (*families(), None):
             raise
         raise unknown("variant or family", name, families(), more="isinglass explain", error=VariantError) from None
 

@@ -78,6 +78,10 @@ class SlotStore:
             prefix_length,
         )
 
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order; one may be taken several times."""
+        self.position, self.valid, self.document = self.position[rows], self.valid[rows], self.document[rows]
+
 
 def finite_reach(mask: Mask) -> Reach | None:
     """The reach of a mask that looks back a bounded way, else None."""

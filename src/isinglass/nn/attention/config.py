@@ -12,7 +12,10 @@ Variant = str | list[str] | Any  # an expression, one per layer, or an object of
 
 
 class AttentionConfig(Config):
-    """Heads, position, mask and kernel. `n_kv_heads` None means as many as `n_heads`; `d_head` None means d_model / n_heads."""
+    """Heads, position, mask and kernel.
+
+    `n_kv_heads` None means as many as `n_heads`, `d_head` None d_model / n_heads, `scale` None 1 / sqrt(d_head).
+    """
 
     n_heads: int = Field(gt=0)
     n_kv_heads: int | None = Field(default=None, gt=0)
@@ -21,3 +24,4 @@ class AttentionConfig(Config):
     mask: Variant = "causal"
     kernel: Variant = "sdpa"
     bias: Literal["none", "qkv", "all"] = "none"
+    scale: float | None = Field(default=None, gt=0)

@@ -19,6 +19,7 @@ class Kernel(ABC):
     """Every kernel takes grouped heads: query head h reads key and value head h // group."""
 
     exact: bool = True  # equals the reference but for rounding
+    oracle: Kernel | None = None  # of a kernel that is not exact: the slow and obvious form of the sum it computes
 
     def supports(self, mask: Mask, position: Position) -> str | None:
         """None = yes; else the reason, which becomes the error text."""
@@ -38,3 +39,8 @@ class Kernel(ABC):
         scale: float,
     ) -> Float[Tensor, "batch heads query d_head"]:
         """The attention output; a query that may see nothing gets zeros."""
+
+
+def adds_bias(position: Position) -> bool:
+    """Whether a position puts anything into the scores."""
+    return type(position).bias is not Position.bias

@@ -14,13 +14,14 @@ from isinglass.nn.attention.slots import Slots
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a mask looks: at most `back` positions back (None = without end), and always at the `first` tokens.
+    """How far a mask looks: at most `back` positions back and `ahead` forward (None = without end), and always at the `first` tokens.
 
-    Caches read it: what is beyond the reach may be forgotten.
+    Caches read it: what is beyond the reach may be forgotten; kernels too: what is beyond it need not be computed.
     """
 
     back: int | None = None
     first: int = 0
+    ahead: int | None = None
 
 
 class Tile(Enum):
@@ -69,7 +70,8 @@ class Both(Mask):
     @property
     def reach(self) -> Reach:  # type: ignore[override]
         # what both allow lies within the shorter of the two reaches
-        return min(self.left.reach, self.right.reach, key=lambda r: (r.back is None, r.back))
+        a, b = sorted((self.left.reach, self.right.reach), key=lambda r: (r.back is None, r.back))
+        return Reach(a.back, a.first, b.ahead if a.ahead is None else a.ahead if b.ahead is None else min(a.ahead, b.ahead))
 
     def allow(self, q: Slots, k: Slots) -> Tensor:
         return self.left.allow(q, k) & self.right.allow(q, k)
@@ -95,7 +97,7 @@ class Either(Mask):
     @property
     def reach(self) -> Reach:  # type: ignore[override]
         a, b = self.left.reach, self.right.reach
-        return Reach(None if a.back is None or b.back is None else max(a.back, b.back), max(a.first, b.first))
+        return Reach(_farther(a.back, b.back), max(a.first, b.first), _farther(a.ahead, b.ahead))
 
     def allow(self, q: Slots, k: Slots) -> Tensor:
         return self.left.allow(q, k) | self.right.allow(q, k)
@@ -105,6 +107,10 @@ class Either(Mask):
         if Tile.FULL in kinds:
             return Tile.FULL
         return Tile.EMPTY if kinds == {Tile.EMPTY} else Tile.MIXED
+
+
+def _farther(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else max(a, b)
 
 
 @dataclass(frozen=True)

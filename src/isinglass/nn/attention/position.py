@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from isinglass.nn.attention.slots import Slots
@@ -29,8 +29,18 @@ class Position(nn.Module, ABC):
         return None
 
 
+def offsets(q_slots: Slots, k_slots: Slots) -> Int[Tensor, "#batch query key"]:
+    """How far each key stands ahead of each query: j - i. One row when all rows of the batch count alike."""
+    q, k = q_slots.position, k_slots.position
+    if q.stride(0) == 0 and k.stride(0) == 0:
+        q, k = q[:1], k[:1]
+    return k[:, None, :] - q[:, :, None]
+
+
 class Scaling(ABC):
     """How rotary frequencies are stretched for inputs longer than those trained on."""
+
+    magnitude: float = 1.0  # what rotated queries and keys are multiplied by
 
     @abstractmethod
     def __call__(self, frequencies: Float[Tensor, "half"]) -> Float[Tensor, "half"]: ...

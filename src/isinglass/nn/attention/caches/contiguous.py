@@ -40,6 +40,20 @@ class Contiguous(Cache):
         all_v.narrow(2, self.start, v.shape[2]).copy_(v)
         return all_k.narrow(2, 0, self.length), all_v.narrow(2, 0, self.length)
 
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order; one may be taken several times. Beam search goes on with the best of its rows."""
+        self.layers = [(k[rows], v[rows]) for k, v in self.layers]
+        self.slots.select(rows)
+
+    def keep(self, lengths: Tensor) -> None:
+        """Forget each row's tokens from position `lengths[row]` on: they become padding. Places that no row needs are used again."""
+        slots = self.slots
+        valid = slots.valid[:, : self.length] & (slots.position[:, : self.length] < lengths[:, None])
+        self.length = int(valid.any(dim=0).nonzero().max()) + 1 if valid.any() else 0
+        slots.valid.fill_(True)
+        slots.valid[:, : self.length] = valid[:, : self.length]
+        slots.padded = not bool(slots.valid.all())
+
 
 def build(dims: CacheDims) -> Cache:
     return Contiguous(dims)

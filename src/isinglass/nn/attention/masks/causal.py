@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from isinglass.nn.attention.dims import Dims
-from isinglass.nn.attention.mask import Mask, Tile
+from isinglass.nn.attention.mask import Mask, Reach, Tile
 from isinglass.nn.attention.slots import Slots
 
 EXAMPLE = dict()
@@ -22,6 +22,7 @@ EXAMPLE = dict()
 @dataclass(frozen=True)
 class Causal(Mask):
     causal = True
+    reach = Reach(ahead=0)
 
     def allow(self, q: Slots, k: Slots) -> Tensor:
         return k.position[:, None, :] <= q.position[:, :, None]

@@ -26,7 +26,7 @@ class SlidingWindow(Mask):
 
     @property
     def reach(self) -> Reach:  # type: ignore[override]
-        return Reach(back=self.window - 1)
+        return Reach(back=self.window - 1, ahead=self.window - 1)
 
     def allow(self, q: Slots, k: Slots) -> Tensor:
         return (q.position[:, :, None] - k.position[:, None, :]).abs() < self.window

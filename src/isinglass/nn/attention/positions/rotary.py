@@ -38,7 +38,8 @@ class Rotary(Position):
     def table(self, slots: Slots, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines, each (batch, 1, time, d_head), from fp32 angles."""
         angles = slots.position[:, None, :, None].float() * self.frequencies(slots.position.device)
-        cos, sin = angles.cos(), angles.sin()
+        size = 1.0 if self.scaling is None else self.scaling.magnitude
+        cos, sin = angles.cos() * size, angles.sin() * size
         return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([-sin, sin], dim=-1).to(dtype)
 
     def rotate(self, x: Tensor, slots: Slots) -> Tensor:
@@ -49,7 +50,7 @@ class Rotary(Position):
 
 
 def build(dims: Dims, base: float = 10000.0, scaling: Scaling | str | Expression | None = None) -> Position:
-    """`base` sets the longest wavelength; `scaling` is linear(factor) or llama3(factor, ...)."""
+    """`base` sets the longest wavelength; `scaling` is one of linear, ntk, yarn and llama3, such as linear(factor=4.0)."""
     if dims.d_head % 2:
         raise VariantError(f"rotary: d_head = {dims.d_head} is odd, but features are turned in pairs")
     rule = None if scaling is None else scalings.family.resolve(scaling, dims, where="rotary scaling")

@@ -9,6 +9,7 @@ Paper: Vaswani et al. 2017, Attention Is All You Need, section 3.5
 """
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from isinglass.core.errors import VariantError
@@ -25,9 +26,14 @@ class Sinusoidal(Position):
         self.d_model, self.base = d_model, base
 
     def embed(self, slots: Slots) -> Tensor:
-        even = torch.arange(0, self.d_model, 2, device=slots.position.device, dtype=torch.float32)
-        angles = slots.position[..., None].float() / self.base ** (even / self.d_model)
-        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+        return waves(slots.position, self.d_model, self.base)
+
+
+def waves(position: Int[Tensor, "*shape"], width: int, base: float) -> Float[Tensor, "*shape width"]:
+    """Sines and cosines of each position, or of any other whole number; `width` is even."""
+    even = torch.arange(0, width, 2, device=position.device, dtype=torch.float32)
+    angles = position[..., None].float() / base ** (even / width)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
 def build(dims: Dims, base: float = 10000.0) -> Position:
