@@ -9,7 +9,7 @@ import pytest
 from isinglass.core.cards import Card, cards, families, find_card, read_card
 from isinglass.core.errors import VariantError
 from isinglass.core.variants import Family
-from isinglass.models.config import DecoderConfig
+from isinglass.models.config import ModelConfig
 from isinglass.nn.attention.cache import CacheDims
 from isinglass.nn.attention.dims import Dims
 from isinglass.nn.feedforward_layer import FeedForwardDims
@@ -49,7 +49,7 @@ def test_the_families_of_this_package() -> None:
     known = families()
     assert set(CONTEXT) <= set(known)
     assert all(isinstance(family, Family) for family in known.values())
-    assert known["presets"].base is DecoderConfig
+    assert known["presets"].base is ModelConfig
     assert {family.kind for family in known.values()} >= {"mask", "position", "kernel", "cache", "scaling", "preset", "filter", "strategy"}
 
 

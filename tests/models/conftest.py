@@ -30,6 +30,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, multi-head": ("Llama", {**LLAMA, "num_key_value_heads": 4}),
     "mistral": ("Mistral", {**LLAMA, "sliding_window": 5}),
     "mistral without window": ("Mistral", {**LLAMA, "sliding_window": None}),
+    "mixtral": ("Mixtral", {**LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "mixtral, windowed": ("Mixtral", {**LLAMA, "num_local_experts": 11, "num_experts_per_tok": 3, "sliding_window": 5}),
 }
 
 

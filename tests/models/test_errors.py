@@ -105,7 +105,7 @@ def test_an_unknown_model_type(folder: Path) -> None:
     change(folder, model_type="mamba")
     text = message(folder)
     assert "model_type 'mamba' is not known here" in text
-    assert "known: gpt2, llama, mistral" in text
+    assert "known: bert, gpt2, llama, mistral, mixtral, t5" in text
 
 
 def test_an_unknown_rope_type(folder: Path) -> None:

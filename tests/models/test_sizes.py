@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from isinglass.models import presets
-from isinglass.models.config import DecoderConfig
-from isinglass.models.transformer import Decoder, fresh, on_meta
+from isinglass.models.config import EncoderDecoderConfig, HierarchicalConfig, ModelConfig
+from isinglass.models.transformer import fresh, on_meta
 
 COUNTS = {
     "gpt2('124m')": 124_439_808,
@@ -18,12 +18,19 @@ COUNTS = {
     "llama('llama3.2-1b')": 1_235_814_400,
     "llama('llama3.1-8b')": 8_030_261_248,
     "mistral": 7_241_732_096,
+    "bert(heads=['pooler'])": 109_482_240,
+    "bert('large', heads=['pooler'])": 335_141_888,
+    "bert('minilm-l6')": 22_713_216,
+    "t5": 60_506_624,
+    "t5('base')": 222_903_552,
+    "t5('large')": 737_668_096,
+    "t5('v1.1-small')": 76_961_152,
 }
 
 
 @pytest.mark.parametrize("text", COUNTS)
 def test_parameters_of_published_models(text: str) -> None:
-    model: Decoder = on_meta(presets.family.resolve(text))
+    model = on_meta(presets.family.resolve(text))
     assert sum(weight.numel() for weight in model.parameters()) == COUNTS[text]
 
 
@@ -31,9 +38,17 @@ def test_parameters_of_published_models(text: str) -> None:
 def test_examples_of_every_preset_run(name: str) -> None:
     module = presets.family.module(name)
     config = module.build(**module.EXAMPLE)
-    assert isinstance(config, DecoderConfig)
-    model = fresh(config, 0).eval()
-    assert model(torch.tensor([[1, 2, 3]])).shape == (1, 3, config.vocab_size)
+    assert isinstance(config, ModelConfig)
+    model, ids = fresh(config, 0).eval(), torch.tensor([[1, 2, 3]])
+    if isinstance(config, EncoderDecoderConfig):
+        assert model(ids, ids).shape == (1, 3, config.vocab_size)
+    elif isinstance(config, HierarchicalConfig):
+        assert model(ids[None]).documents.shape == (1, config.d_model)
+    elif config.architecture == "decoder":
+        assert model(ids).shape == (1, 3, config.vocab_size)
+    else:
+        answer = model(ids)
+        assert len(answer["classification"] if isinstance(answer, dict) else answer) == 1
 
 
 def test_fresh_weights_follow_gpt2_and_the_seed() -> None:

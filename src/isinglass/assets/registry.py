@@ -51,6 +51,8 @@ class Asset:
     bytes: int
     sha256: str
     sources: tuple[Source, ...]
+    preset: str = ""  # weights alone, without settings: the preset they fit
+    vocabulary: str = ""  # weights without a vocabulary: the tokenizer they were trained with
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ _CHECKS = {
     "bytes": (_is_size, "a positive whole number"),
     "sha256": (lambda v: isinstance(v, str) and re.fullmatch("[0-9a-f]{64}", v), "64 hexadecimal digits"),
     "sources": (lambda v: isinstance(v, list) and v, "a list of at least one source"),
+    "preset": (lambda v: v is None or (isinstance(v, str) and v), "a text"),
+    "vocabulary": (lambda v: v is None or (isinstance(v, str) and v), "a text"),
 }
 
 

@@ -13,18 +13,17 @@ import torch
 from torch import Tensor
 
 from isinglass.assets.find import find
-from isinglass.assets.registry import builtin_registry
-from isinglass.core.config import build as build_config
-from isinglass.core.errors import CheckpointError, ConfigError, IsinglassError, unknown
+from isinglass.assets.registry import Asset, builtin_registry
+from isinglass.core.errors import CheckpointError, ConfigError, EngineError, IsinglassError, unknown
 from isinglass.core.files import write_atomic
 from isinglass.core.variants import Family
 from isinglass.models import presets
 from isinglass.models.cache import new_cache
 from isinglass.models.checkpoint import read_model, write_huggingface, write_isinglass
-from isinglass.models.config import DecoderConfig
+from isinglass.models.config import ModelConfig, model_config
 from isinglass.models.pack import pack
 from isinglass.models.quantized import read_quantized, with_quantized
-from isinglass.models.transformer import Decoder, fresh
+from isinglass.models.transformer import Decoder, Model, fresh
 from isinglass.nn.attention.cache import Cache
 from isinglass.nn.quantized import Quantized, bf16_product
 from isinglass.text.byte_vocabulary import byte_tokenizer
@@ -42,7 +41,7 @@ class LM:
     `card` holds what is known of its origin, `file` is what the weights were read from; `end_ids` are the tokens that end a text.
     """
 
-    model: Decoder
+    model: Model
     tokenizer: Tokenizer
     card: Mapping[str, Any] = field(default_factory=dict)
     end_ids: frozenset[int] = frozenset()
@@ -51,12 +50,24 @@ class LM:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
-    def config(self) -> DecoderConfig:
+    def config(self) -> ModelConfig:
         return self.model.config
 
     @property
+    def decoder(self) -> Decoder:
+        """The model as what continues a text. EngineError for encoders and encoder-decoders, which do not."""
+        if isinstance(self.model, Decoder):
+            return self.model
+        name, kind = self.card.get("source", self.config.family), str(self.config.architecture).replace("_", "-")
+        raise EngineError(
+            f"{name} is an {kind}, which does not continue a text",
+            details=["generate, predict, chat and trace need a decoder such as smollm2"],
+            hint="call its model: lm.model(ids)",
+        )
+
+    @property
     def device(self) -> torch.device:
-        return self.model.embed_tokens.weight.device
+        return next(self.model.parameters()).device
 
     def encode(self, prompt: str | Sequence[int]) -> list[int]:
         """Ids of a prompt; ids pass through after a check against the vocabulary."""
@@ -71,14 +82,14 @@ class LM:
         return self._once("packed", self._pack)
 
     def _pack(self) -> Decoder:
-        packed = pack(self.model)
+        packed = pack(self.decoder)
         # LOG.md, 2026-11-22: where bf16 is emulated, 4-bit codes are read 2 to 3 times faster than bf16 weights
-        emulated = self.model.embed_tokens.weight.dtype == torch.bfloat16 and not torch.cpu._is_avx512_bf16_supported()
+        emulated = packed.embed_tokens.weight.dtype == torch.bfloat16 and not torch.cpu._is_avx512_bf16_supported()
         return with_quantized(packed, self.quantized(), bf16_product) if emulated else packed
 
     def quantized(self) -> Mapping[str, Quantized]:
         """The weights as a GGUF file holds them; empty for other files."""
-        return read_quantized(self.file, self.model) if self.file is not None and self.file.suffix == ".gguf" else {}
+        return read_quantized(self.file, self.decoder) if self.file is not None and self.file.suffix == ".gguf" else {}
 
     def engine(self, *, batch: int, capacity: int, compile: bool) -> tuple[Callable[..., Tensor], Cache]:
         """The callable that makes logits, and an empty cache for it."""
@@ -107,23 +118,25 @@ def load(name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu
     """
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
-    path = Path(name_or_path).expanduser()
+    path, vocabulary, config = Path(name_or_path).expanduser(), "", None
     if not path.exists():
-        path = _asset(str(name_or_path))
-    model = read_model(path, DTYPES[dtype]).to(device)
-    tokenizer = load_tokenizer(path)
+        asset = _asset(str(name_or_path))
+        path, vocabulary = find(asset.name), asset.vocabulary
+        config = presets.family.resolve(asset.preset) if asset.preset else None
+    model = read_model(path, DTYPES[dtype], config=config).to(device)
+    tokenizer = load_tokenizer(vocabulary or path)
     return LM(model, tokenizer, {"source": str(name_or_path)}, _end_ids(path, tokenizer), path)
 
 
-def _asset(name: str) -> Path:
+def _asset(name: str) -> Asset:
     """The weights of that name; a path that does not exist gets an error that says so."""
-    weights = [asset.name for asset in builtin_registry().assets.values() if asset.kind == "weights"]
+    weights = {asset.name: asset for asset in builtin_registry().assets.values() if asset.kind == "weights"}
     if name not in weights:
         looks_like_path = "/" in name or name.startswith(".") or name.endswith(".gguf")
         if looks_like_path:
             raise CheckpointError(f"no file or folder {name!r}", hint="give a folder, a .gguf file, or a name from: isinglass assets list")
         raise unknown("model", name, weights, more="isinglass assets list", error=CheckpointError)
-    return find(name)
+    return weights[name]
 
 
 def _end_ids(path: Path, tokenizer: Tokenizer) -> frozenset[int]:
@@ -137,7 +150,7 @@ def _end_ids(path: Path, tokenizer: Tokenizer) -> frozenset[int]:
 
 
 def create(
-    config_or_expression: DecoderConfig | str | Mapping[str, Any],
+    config_or_expression: ModelConfig | str | Mapping[str, Any],
     *,
     tokenizer: Tokenizer | str | None = None,
     attention: Mapping[str, Any] | None = None,
@@ -151,15 +164,15 @@ def create(
     'causal & sliding_window(8)'
     """
     text = byte_tokenizer() if tokenizer is None else load_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
-    family: Family[DecoderConfig] = presets.family
+    family: Family[ModelConfig] = presets.family
     if isinstance(config_or_expression, Mapping):
-        config = build_config(DecoderConfig, config_or_expression)
+        config = model_config(config_or_expression)
     else:
         config = family.resolve(config_or_expression, where="model")
     values = dict(config)  # not model_dump, which would take objects apart
     values["vocab_size"] = text.vocab_size
     values["attention"] = {**dict(config.attention), **(attention or {})}
-    model = fresh(build_config(DecoderConfig, values), seed).requires_grad_(False).eval()
+    model = fresh(model_config(values), seed).requires_grad_(False).eval()
     ends = frozenset() if text.eos_id is None else frozenset({text.eos_id})
     return LM(model, text, {"source": "created", "seed": seed}, ends)
 

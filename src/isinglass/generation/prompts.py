@@ -32,7 +32,7 @@ def encode_prompts(lm: LM, prompts: Prompt | Sequence[Prompt], max_tokens: int) 
     if not prompts and not isinstance(prompts, str):
         raise EngineError("no prompts were given")
     encoded = [lm.encode(prompt) for prompt in as_list(prompts)]
-    context = lm.model.config.context_length
+    context = lm.decoder.config.context_length
     for number, ids in enumerate(encoded):
         if not ids:
             raise EngineError(f"prompt {number} is empty", hint="give at least one token to continue, for instance a space or a first word")
@@ -41,12 +41,16 @@ def encode_prompts(lm: LM, prompts: Prompt | Sequence[Prompt], max_tokens: int) 
     return encoded
 
 
-def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Slots]:
-    """Rows of unequal length as one tensor; padding stands first, is not valid, and real tokens count from position 0."""
+def pad_left(rows: Sequence[Sequence[int]], device: torch.device, starts: Sequence[int] | None = None) -> tuple[Tensor, Slots]:
+    """Rows of unequal length as one tensor; padding stands first, is not valid.
+
+    Real tokens count from position 0, or each row's from its own of `starts`.
+    """
     longest = max(map(len, rows))
     padding = torch.tensor([longest - len(row) for row in rows], device=device)
     ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows], device=device)
     places = torch.arange(longest, device=device)
     position = (places[None] - padding[:, None]).clamp(min=0)
+    position = position if starts is None else position + torch.tensor(starts, device=device)[:, None]
     ragged = bool((padding > 0).any())
     return ids, Slots(position, valid=places[None] >= padding[:, None] if ragged else None)

@@ -70,7 +70,7 @@ class Trace:
     def kernel(self, layer: int) -> str:
         """Which kernel computed a layer's attention in this trace: looking at scores or weights calls for the reference."""
         looked_at = {f"layers.{layer}.attention.{what}" for what in ("scores", "weights")} & self._kept.keys()
-        kernel = self.lm.model.layers[layer].attention.parts.kernel  # type: ignore[union-attr]
+        kernel = self.lm.decoder.layers[layer].attention.parts.kernel  # type: ignore[union-attr]
         return "reference" if looked_at else type(kernel).__name__.lower()
 
     def attention_weights(self, row: int = 0) -> Float[Tensor, "layers heads query key"]:
@@ -91,7 +91,7 @@ class Trace:
             self.attention_weights(row).float().numpy(force=True),
             self.tokens[row],
             title="Where each token looks: attention weights of all layers and heads",
-            causal=all(block.attention.parts.mask.causal for block in self.lm.model.layers),  # type: ignore[union-attr]
+            causal=all(block.attention.parts.mask.causal for block in self.lm.decoder.layers),  # type: ignore[union-attr]
             kv_head_of=[number // group for number in range(config.attention.n_heads)],
             focus=focus,
         )
@@ -124,7 +124,7 @@ def _run(lm: LM, ids: Tensor, slots: Slots, patterns: Sequence[str]) -> tuple[Te
     recorder = Recorder(patterns)
     with torch.inference_mode():
         # fresh slots: what one pass computed once must not be found by the next
-        logits = lm.model(ids, slots=Slots(slots.position, slots.valid), tap=recorder)
+        logits = lm.decoder(ids, slots=Slots(slots.position, slots.valid), tap=recorder)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in recorder.kept):
             raise _unknown_tap(pattern, recorder.seen)

@@ -7,21 +7,27 @@ from typing import cast
 import torch
 
 from isinglass.core.errors import EngineError
+from isinglass.models.assembly import attention_dims
+from isinglass.models.config import EncoderDecoderConfig
+from isinglass.models.encoder_decoder import EncoderDecoder
 from isinglass.models.transformer import Decoder
 from isinglass.nn.attention import caches
 from isinglass.nn.attention.cache import Cache, CacheDims, finite_reach
 from isinglass.nn.attention.mask import Mask
-from isinglass.nn.block import Block
+from isinglass.nn.block import Block, CrossBlock
 
 
-def cache_dims(model: Decoder, *, batch: int, capacity: int) -> CacheDims:
-    """What a cache for this model must hold."""
-    weight = model.embed_tokens.weight
-    config = model.config
-    return CacheDims(config.n_layers, batch, config.n_kv_heads, config.d_head, capacity, weight.dtype, weight.device)
+def cache_dims(model: Decoder | EncoderDecoder, *, batch: int, capacity: int) -> CacheDims:
+    """What a cache for this model must hold. Of an encoder-decoder the decoder writes; what it reads is kept as its `Memory`."""
+    weight, config = model.embed_tokens.weight, model.config
+    if isinstance(config, EncoderDecoderConfig):
+        dims, n_layers = attention_dims(config, config.decoder_attention), config.decoder_layers
+    else:
+        dims, n_layers = attention_dims(config, config.attention), config.n_layers
+    return CacheDims(n_layers, batch, dims.n_kv_heads, dims.d_head, capacity, weight.dtype, weight.device)
 
 
-def new_cache(model: Decoder, *, batch: int, capacity: int, kind: str | None = None) -> Cache:
+def new_cache(model: Decoder | EncoderDecoder, *, batch: int, capacity: int, kind: str | None = None) -> Cache:
     """An empty cache. Without a `kind`, rolling when every mask looks back less than `capacity`, else contiguous.
 
     Raises EngineError when a layer's mask cannot be cached that way.
@@ -35,9 +41,10 @@ def new_cache(model: Decoder, *, batch: int, capacity: int, kind: str | None = N
     return cache
 
 
-def masks(model: Decoder) -> list[Mask]:
-    """The mask of each layer."""
-    return [cast(Block, block).attention.parts.mask for block in model.layers]
+def masks(model: Decoder | EncoderDecoder) -> list[Mask]:
+    """The mask of each layer that writes."""
+    layers = model.decoder.layers if isinstance(model, EncoderDecoder) else model.layers
+    return [cast(Block | CrossBlock, block).attention.parts.mask for block in layers]
 
 
 def _kind(rules: list[Mask], capacity: int) -> str:

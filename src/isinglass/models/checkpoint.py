@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,37 +14,40 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from isinglass.assets.gguf import GGUF
-from isinglass.core.config import build as build_config
 from isinglass.core.config import read_toml, write_toml
 from isinglass.core.errors import CheckpointError
 from isinglass.core.files import atomic, write_atomic
 from isinglass.core.variants import Family
-from isinglass.models import presets
-from isinglass.models.config import DecoderConfig
+from isinglass.models import heads, presets
+from isinglass.models.assembly import attention_dims
+from isinglass.models.config import DecoderConfig, EncoderDecoderConfig, ModelConfig, model_config
 from isinglass.models.names import NameMap, export_names, import_names
 from isinglass.models.presets import llama
-from isinglass.models.transformer import Decoder, on_meta
+from isinglass.models.transformer import Model, on_meta
 from isinglass.nn import feedforward
 from isinglass.nn.attention import masks, positions
+from isinglass.nn.attention.config import AttentionConfig
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-def read_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
+def read_model(path: Path, dtype: torch.dtype = torch.float32, *, config: ModelConfig | None = None) -> Model:
     """A model from our folder (`config.toml`), a Hugging Face folder (`config.json`) or a `.gguf` file, ready for inference.
 
+    A file of Hugging Face weights alone (`.safetensors`) needs the `config` that it lacks.
     Raises CheckpointError: unreadable or truncated files, tensors that are missing, unexpected or of another shape.
     """
     if _is_gguf(path):
         return _read_gguf(path, dtype)
+    if config is not None:
+        return _assemble_named(config, _read_files([path]), huggingface_names(config), dtype, str(path))
     config = read_config(path)
     if (path / "config.toml").is_file():
         return assemble(config, read_safetensors(path), dtype, source=str(path))
-    names = presets.family.module(config.family).HUGGINGFACE
-    return _assemble_named(config, read_safetensors(path), names, dtype, str(path))
+    return _assemble_named(config, read_safetensors(path), huggingface_names(config), dtype, str(path))
 
 
-def read_config(path: Path) -> DecoderConfig:
+def read_config(path: Path) -> ModelConfig:
     """The settings of a saved model, without its weights; forms of `path` as for `read_model`.
 
     Raises CheckpointError (no model there, an unknown architecture, an unreadable file) or ConfigError (a wrong key in `config.toml`).
@@ -52,7 +55,7 @@ def read_config(path: Path) -> DecoderConfig:
     if _is_gguf(path):
         return _gguf_config(GGUF(path), path)
     if (path / "config.toml").is_file():
-        return build_config(DecoderConfig, read_toml(path / "config.toml"), where=str(path / "config.toml"))
+        return model_config(read_toml(path / "config.toml"), where=str(path / "config.toml"))
     if (path / "config.json").is_file():
         return _huggingface_config(path / "config.json")
     raise CheckpointError(
@@ -61,11 +64,17 @@ def read_config(path: Path) -> DecoderConfig:
     )
 
 
-def assemble(config: DecoderConfig, weights: Mapping[str, Tensor], dtype: torch.dtype, *, source: str) -> Decoder:
+def huggingface_names(config: ModelConfig) -> NameMap:
+    """The weight names of a config's family: a table, or a function that makes it from the config."""
+    names = presets.family.module(config.family).HUGGINGFACE
+    return names if isinstance(names, NameMap) else names(config)
+
+
+def assemble(config: ModelConfig, weights: Mapping[str, Tensor], dtype: torch.dtype, *, source: str) -> Model:
     """Put weights into a model without copying them; every fault is listed before anything is changed."""
     model = on_meta(config)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    tied = "lm_head.weight" if config.embeddings == "tied" else None
+    tied = "lm_head.weight" if getattr(config, "embeddings", "tied") == "tied" else None
     given = {name: tensor for name, tensor in weights.items() if name != tied}
     check_weights(expected, {name: tensor.shape for name, tensor in given.items()}, source)
     model.load_state_dict({name: tensor.to(dtype) for name, tensor in given.items()}, assign=True)
@@ -93,10 +102,14 @@ def read_safetensors(folder: Path) -> dict[str, Tensor]:
         files = sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     else:
         files = [folder / "model.safetensors"]
+    return _read_files(files)
+
+
+def _read_files(files: Sequence[Path]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for file in files:
         if not file.is_file():
-            pickles = [p.name for pattern in _PICKLES for p in folder.glob(pattern)]
+            pickles = [p.name for pattern in _PICKLES for p in file.parent.glob(pattern)]
             raise CheckpointError(
                 f"no file {str(file)!r}",
                 details=[f"found {', '.join(pickles)}: pickled files can run code when read, so they are refused"] if pickles else [],
@@ -118,7 +131,7 @@ def _preset(model_type: str | None, source: Path) -> ModuleType:
     return known[model_type]
 
 
-def _huggingface_config(source: Path) -> DecoderConfig:
+def _huggingface_config(source: Path) -> ModelConfig:
     try:
         theirs = json.loads(source.read_text(encoding="utf-8"))
         return _preset(theirs.get("model_type"), source).from_huggingface(theirs)
@@ -138,26 +151,39 @@ def _gguf_config(file: GGUF, path: Path) -> DecoderConfig:
     return config.model_copy(update={"embeddings": "untied"}) if "output.weight" in file.tensors else config
 
 
-def _read_gguf(path: Path, dtype: torch.dtype) -> Decoder:
+def _read_gguf(path: Path, dtype: torch.dtype) -> Model:
     file = GGUF(path)
     config = _gguf_config(file, path)
     tensors = {name: torch.from_numpy(file.read(name)).to(dtype) for name in file.tensors}
     return _assemble_named(config, tensors, llama.gguf_names(config), dtype, str(path))
 
 
-def _assemble_named(config: DecoderConfig, tensors: Mapping[str, Tensor], names: NameMap, dtype: torch.dtype, source: str) -> Decoder:
+def _assemble_named(config: ModelConfig, tensors: Mapping[str, Tensor], names: NameMap, dtype: torch.dtype, source: str) -> Model:
+    if isinstance(config, EncoderDecoderConfig) and _own_head(tensors):
+        config = config.model_copy(update={"embeddings": "untied"})
     expected = {name: tensor.shape for name, tensor in on_meta(config).state_dict().items()}
-    return assemble(config, import_names(tensors, names, config.n_layers, expected), dtype, source=source)
+    return assemble(config, import_names(tensors, names, most_layers(config), expected), dtype, source=source)
 
 
-def write_isinglass(model: Decoder, folder: Path) -> None:
+def _own_head(tensors: Mapping[str, Tensor]) -> bool:
+    """T5 v1.1 as transformers 5 saves it: its config says tied, and the file holds a head that is no copy of the embedding."""
+    head, embedding = tensors.get("lm_head.weight"), tensors.get("shared.weight")
+    return head is not None and embedding is not None and not torch.equal(head, embedding)
+
+
+def most_layers(config: ModelConfig) -> int:
+    """Layers of the longer side, by which numbered names are filled in."""
+    return max(config.n_layers, config.decoder_layers) if isinstance(config, EncoderDecoderConfig) else config.n_layers
+
+
+def write_isinglass(model: Model, folder: Path) -> None:
     """`config.toml` and `model.safetensors` in our names. CheckpointError for a config that holds objects."""
     _refuse_objects(model.config)
     write_toml(folder / "config.toml", model.config.to_dict())
     _save(model.state_dict(), folder)
 
 
-def write_huggingface(model: Decoder, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
+def write_huggingface(model: Model, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
     """`config.json` and `model.safetensors` as transformers (and vLLM, llama.cpp's converter, ...) read them.
 
     Raises CheckpointError when the family's format cannot express one of the model's settings.
@@ -171,10 +197,10 @@ def write_huggingface(model: Decoder, folder: Path, extra: Mapping[str, Any] | N
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     values = {**theirs, "torch_dtype": dtype, **(extra or {})}
     write_atomic(folder / "config.json", json.dumps({k: v for k, v in values.items() if v is not None}, indent=2) + "\n")
-    _save(export_names(model.state_dict(), preset.HUGGINGFACE, model.config.n_layers), folder)
+    _save(export_names(model.state_dict(), huggingface_names(model.config), most_layers(model.config)), folder)
 
 
-def _refuse_what_is_lost(config: DecoderConfig, back: DecoderConfig) -> None:
+def _refuse_what_is_lost(config: ModelConfig, back: ModelConfig) -> None:
     """Compare a config with what their format would give back."""
     neutral = {"dropout": 0.0, "family": ""}
     ours, theirs = (_flat(c.model_copy(update=neutral)) for c in (config, back))
@@ -185,15 +211,24 @@ def _refuse_what_is_lost(config: DecoderConfig, back: DecoderConfig) -> None:
         )
 
 
-def _flat(config: DecoderConfig) -> dict[str, Any]:
+def _flat(config: ModelConfig) -> dict[str, Any]:
     """Settings with derived values filled in and expressions in one spelling, so that equal models compare equal."""
-    attention = config.attention
-    canonical = {"kernel": "", "n_kv_heads": config.n_kv_heads, "d_head": config.d_head}
+    values = {**dict(config), "feedforward": _spelled(feedforward.family, config.feedforward)}
+    if "heads" in values:
+        values["heads"] = sorted(heads.family.spelled(head) for head in values["heads"])
+    if isinstance(config, EncoderDecoderConfig):
+        values["n_decoder_layers"] = config.decoder_layers
+    for side in ("attention", "decoder_attention"):
+        if side in values:
+            values |= _flat_attention(side, values.pop(side), config)
+    return values
+
+
+def _flat_attention(side: str, attention: AttentionConfig, config: ModelConfig) -> dict[str, Any]:
     parts = {"position": _spelled(positions.family, attention.position), "mask": _spelled(masks.family, attention.mask)}
-    values = {**dict(attention), **canonical, **parts}
-    outer = {**dict(config), "feedforward": _spelled(feedforward.family, config.feedforward)}
-    del outer["attention"]
-    return {**outer, **{f"attention.{key}": value for key, value in values.items()}}
+    dims = attention_dims(config, attention)
+    canonical = {"kernel": "", "n_kv_heads": dims.n_kv_heads, "d_head": dims.d_head}
+    return {f"{side}.{key}": value for key, value in {**dict(attention), **canonical, **parts}.items()}
 
 
 def _spelled(family: Family[Any], value: Any) -> str:
@@ -204,15 +239,16 @@ def _spelled(family: Family[Any], value: Any) -> str:
     return family.spelled(value) if isinstance(value, str) else repr(value)
 
 
-def _refuse_objects(config: DecoderConfig) -> None:
+def _refuse_objects(config: ModelConfig) -> None:
     """A file holds expressions; an object that was passed in cannot be written."""
-    for part in ("position", "mask", "kernel"):
-        value = getattr(config.attention, part)
-        if any(not isinstance(item, str) for item in config.per_layer(value)):
-            raise CheckpointError(
-                f"attention.{part} = {value!r} is an object, which a file cannot hold",
-                hint="give it as an expression, or put it into a Python file and give ./that_file.py",
-            )
+    for side in ("attention", "decoder_attention"):
+        for part in ("position", "mask", "kernel"):
+            value = getattr(getattr(config, side, None), part, "")
+            if any(not isinstance(item, str) for item in (value if isinstance(value, list) else [value])):
+                raise CheckpointError(
+                    f"{side}.{part} = {value!r} is an object, which a file cannot hold",
+                    hint="give it as an expression, or put it into a Python file and give ./that_file.py",
+                )
 
 
 def _save(tensors: Mapping[str, Tensor], folder: Path) -> None:

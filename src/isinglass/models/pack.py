@@ -8,10 +8,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from isinglass.models.transformer import Decoder
+from isinglass.core.errors import EngineError
+from isinglass.models.transformer import Decoder, Model
 from isinglass.nn.block import Block
 from isinglass.nn.feedforward.glu import GLU
 from isinglass.nn.feedforward.mlp import MLP
+from isinglass.nn.feedforward.moe import MoE
+from isinglass.nn.feedforward_layer import FeedForward
 from isinglass.nn.fused import FrozenLinear, LayOut, TransposedLinear, fused_activation, fused_norm, joined
 
 
@@ -24,11 +27,23 @@ def fastest_layout(weight: Tensor, bias: Tensor | None) -> nn.Module:
     return (TransposedLinear if transposed else FrozenLinear)(weight, bias)
 
 
-def pack(model: Decoder, lay_out: LayOut = fastest_layout) -> Decoder:
+def pack(model: Model, lay_out: LayOut = fastest_layout) -> Decoder:
     """A copy of `model` that reads its weights fewer times and in a faster order; the original is untouched.
 
     What needs no new layout is shared with the original, not copied. `lay_out` makes each matrix product from (weight, bias).
+    A feed-forward layer of the user's own stays as it is. Raises EngineError for what is no decoder.
+
+    >>> from isinglass.models.presets import tiny
+    >>> model = Decoder(tiny.build(vocab_size=100))
+    >>> ids = torch.tensor([[1, 2, 3]])
+    >>> torch.allclose(pack(model)(ids), model(ids), atol=1e-5)
+    True
     """
+    if not isinstance(model, Decoder):
+        raise EngineError(
+            f"cannot pack a {type(model).__name__}, expected a Decoder: only what writes token by token gains from it",
+            hint="call the model itself",
+        )
     shared: dict[int, object] = {id(weight): weight for weight in model.parameters()}
     packed = copy.deepcopy(model, memo=shared)
     for block in packed.layers:
@@ -40,21 +55,29 @@ def pack(model: Decoder, lay_out: LayOut = fastest_layout) -> Decoder:
 
 
 def _pack_block(block: Block, lay_out: LayOut) -> None:
-    attention, mlp = block.attention, cast(GLU | MLP, block.mlp)
+    attention = block.attention
     attention.joint = joined([attention.q_proj, attention.k_proj, attention.v_proj], lay_out)
     del attention.q_proj, attention.k_proj, attention.v_proj
     _lay_out(attention, "o_proj", lay_out)
-    if isinstance(mlp, GLU):
-        mlp.joint = joined([mlp.gate_proj, mlp.up_proj], lay_out)
-        del mlp.gate_proj, mlp.up_proj
-    else:
-        _lay_out(mlp, "up_proj", lay_out)
-    _lay_out(mlp, "down_proj", lay_out)
-    mlp.activation = fused_activation(mlp.activation)
+    _pack_feedforward(block.mlp, lay_out)
     # a function, not a module: 61 calls a token of a module that does nothing showed as 1 ms in the profile
     del block.dropout
     block.dropout = _unchanged  # type: ignore[assignment]
     block.attention_norm, block.mlp_norm = fused_norm(block.attention_norm), fused_norm(block.mlp_norm)  # type: ignore[arg-type]
+
+
+def _pack_feedforward(mlp: FeedForward, lay_out: LayOut) -> None:
+    if isinstance(mlp, MoE):
+        for expert in mlp.experts:
+            _pack_feedforward(cast(GLU, expert), lay_out)
+    elif isinstance(mlp, GLU | MLP):
+        if isinstance(mlp, GLU):
+            mlp.joint = joined([mlp.gate_proj, mlp.up_proj], lay_out)
+            del mlp.gate_proj, mlp.up_proj
+        else:
+            _lay_out(mlp, "up_proj", lay_out)
+        _lay_out(mlp, "down_proj", lay_out)
+        mlp.activation = fused_activation(mlp.activation)
 
 
 def _unchanged(x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def read_quantized(path: Path, model: Decoder) -> dict[str, Quantized]:
     A weight is taken only if it equals the model's own bit for bit (in its dtype): what was changed since loading stays dense.
     """
     file, own, found = GGUF(path), model.state_dict(), {}
-    for rename in llama.gguf_names(model.config).for_layers(model.config.n_layers):
+    for rename in llama.gguf_names(model.config).for_layers(model.config.n_layers, own):
         weight = _quantized(file, rename) if rename.theirs in file.tensors else None
         name = rename.ours[0]
         if weight is not None and torch.equal(weight.dense().to(own[name].dtype), own[name]):

@@ -1,25 +1,25 @@
-"""The decoder: one readable forward pass for GPT-2, Llama, Mistral and whatever a config describes."""
+"""The decoder: one readable forward pass for GPT-2, Llama, Mistral and whatever a config describes; and the model of any config."""
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, overload
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from isinglass.core.errors import EngineError
-from isinglass.models.config import DecoderConfig
-from isinglass.nn import feedforward
-from isinglass.nn.attention import kernels, masks, positions
+from isinglass.core.errors import ConfigError
+from isinglass.models.assembly import add_positions, attention_dims, make_attention, make_block, make_norm, make_positions, slots_for
+from isinglass.models.config import DecoderConfig, EncoderConfig, EncoderDecoderConfig, HierarchicalConfig, ModelConfig
+from isinglass.models.encoder import Encoder
+from isinglass.models.encoder_decoder import EncoderDecoder
+from isinglass.models.headed import HeadedModel, make_heads
+from isinglass.models.hierarchical import HierarchicalEncoder
 from isinglass.nn.attention.cache import Cache
-from isinglass.nn.attention.dims import Dims
-from isinglass.nn.attention.layer import Attention, Parts
-from isinglass.nn.attention.position import Position
 from isinglass.nn.attention.slots import Slots
 from isinglass.nn.block import Block
-from isinglass.nn.feedforward_layer import FeedForwardDims
-from isinglass.nn.norms import build_norm
+from isinglass.nn.dropout import Dropout
+from isinglass.nn.embedding import token_embedding
 from isinglass.nn.tap import Scoped, Tap, tapped
 
 
@@ -35,17 +35,14 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        # not nn.Embedding(...): its normal_ on the meta device imports torch's compiler, 2.2 s of the load of SmolLM2
-        self.embed_tokens = nn.Embedding.from_pretrained(torch.empty(config.vocab_size, config.d_model), freeze=False)
-        # one object per distinct expression: layers that ask for the same position share its weights and tables
-        dims, wanted = attention_dims(config), config.per_layer(config.attention.position)
-        distinct = {p if isinstance(p, str) else id(p): p for p in wanted}
-        made = {key: positions.family.resolve(p, dims, where="attention.position") for key, p in distinct.items()}
-        self.positions = nn.ModuleList(made.values())
-        of_layer = [made[p if isinstance(p, str) else id(p)] for p in wanted]
-        self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(_block(config, dims, layer, of_layer[layer]) for layer in range(config.n_layers))
-        self.norm = build_norm(config.norm, config.d_model, config.norm_eps)
+        self.embed_tokens = token_embedding(config.vocab_size, config.d_model)
+        dims = attention_dims(config, config.attention)
+        distinct, of_layer = make_positions(config.attention, dims, config.n_layers)
+        self.positions = nn.ModuleList(distinct)
+        self.dropout = Dropout(config.dropout)
+        attentions = make_attention(config.attention, dims, config.n_layers, of_layer)
+        self.layers = nn.ModuleList(make_block(config, attention, Block) for attention in attentions)
+        self.norm = make_norm(config)
         untied = nn.Linear(config.d_model, config.vocab_size, bias=False) if config.embeddings == "untied" else None
         self.lm_head: nn.Module | None = untied
 
@@ -56,18 +53,9 @@ class Decoder(nn.Module):
 
         Without `slots` the tokens stand at the next positions: EngineError beyond the context length. Given slots are the caller's promise.
         """
-        past = cache.length if cache is not None else 0
-        if slots is None and past + ids.shape[1] > self.config.context_length:
-            raise EngineError(
-                f"{past + ids.shape[1]} tokens do not fit the model's context of {self.config.context_length}",
-                hint=f"shorten the input to {self.config.context_length} tokens",
-            )
-        slots = slots if slots is not None else Slots.first(ids, past)
+        slots = slots_for(ids, slots, cache.length if cache is not None else 0, self.config.context_length)
         k_slots = cache.extend(slots) if cache is not None else slots
-        x = self.embed_tokens(ids)
-        for position in self.positions:
-            added = cast(Position, position).embed(slots)
-            x = x if added is None else x + added.to(x.dtype)
+        x = add_positions(self.embed_tokens(ids), self.positions, slots)
         x = self.dropout(tapped(tap, "embed", x))
         for number, layer in enumerate(self.layers):
             scoped = None if tap is None else Scoped(tap, f"layers.{number}.")
@@ -94,32 +82,38 @@ class Decoder(nn.Module):
         return self.lm_head(hidden)
 
 
-def on_meta(config: DecoderConfig) -> Decoder:
+Model = Decoder | Encoder | HeadedModel | EncoderDecoder | HierarchicalEncoder
+
+
+def assembled(config: ModelConfig) -> Model:
+    """The model of a config, its weights left to whoever fills them."""
+    if isinstance(config, EncoderDecoderConfig):
+        return EncoderDecoder(config)
+    if isinstance(config, EncoderConfig):
+        return HeadedModel(Encoder(config), make_heads(config)) if config.heads else Encoder(config)
+    if isinstance(config, HierarchicalConfig):
+        return HierarchicalEncoder(config)
+    if isinstance(config, DecoderConfig):
+        return Decoder(config)
+    raise ConfigError(f"a {type(config).__name__} describes no whole model")
+
+
+@overload
+def on_meta(config: DecoderConfig) -> Decoder: ...
+@overload
+def on_meta(config: ModelConfig) -> Model: ...
+def on_meta(config: ModelConfig) -> Model:
     """The model without memory for its weights: to count them, or to put loaded ones in."""
     with torch.device("meta"):
-        return Decoder(config)
+        return assembled(config)
 
 
-def attention_dims(config: DecoderConfig) -> Dims:
-    """The widths of the config's attention layers."""
-    return Dims(config.d_model, config.attention.n_heads, config.n_kv_heads, config.d_head, config.context_length)
-
-
-def _block(config: DecoderConfig, dims: Dims, layer: int, position: Position) -> Block:
-    mask = masks.family.resolve(config.per_layer(config.attention.mask)[layer], dims, where="attention.mask")
-    kernel = kernels.family.resolve(config.per_layer(config.attention.kernel)[layer], dims, where="attention.kernel")
-    mlp = feedforward.family.resolve(config.feedforward, FeedForwardDims(config.d_model, config.d_ff), where="feedforward")
-    return Block(
-        build_norm(config.norm, config.d_model, config.norm_eps),
-        Attention(dims, Parts(position, mask, kernel), config.attention.bias),
-        build_norm(config.norm, config.d_model, config.norm_eps),
-        mlp,
-        config.dropout,
-    )
-
-
+@overload
+def fresh(config: DecoderConfig, seed: int) -> Decoder: ...
+@overload
+def fresh(config: ModelConfig, seed: int) -> Model: ...
 @torch.no_grad()
-def fresh(config: DecoderConfig, seed: int) -> Decoder:
+def fresh(config: ModelConfig, seed: int) -> Model:
     """A model with fresh weights from an explicit generator.
 
     normal(0, 0.02), projections into the residual stream scaled by 1/sqrt(2 n_layers).

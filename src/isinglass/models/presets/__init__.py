@@ -2,4 +2,4 @@
 
 from isinglass.core.variants import Family
 
-family = Family(__name__, "isinglass.models.config:DecoderConfig")
+family = Family(__name__, "isinglass.models.config:ModelConfig")
