@@ -6,14 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from isinglass.cli.output import Output, Result, stdout_is_terminal
 from isinglass.cli.sampling import Length, Sampling
 from isinglass.cli.texts import OptionalText, read_file, read_text
-from isinglass.cli.verb import Model, option, verb
+from isinglass.cli.verb import Model, at_least, option, verb
 from isinglass.core.errors import ConfigError
 from isinglass.core.units import duration
 from isinglass.show.format import visible
@@ -27,6 +27,7 @@ EXAMPLES = (
     'isinglass generate smollm2 "Once upon a time" --temperature 0.8 --top-p 0.9 --seed 7',
     'isinglass generate smollm2 "One, two," --strategy "sample(top_k=5)" --stop "." --json',
     "isinglass generate smollm2 --prompts-file prompts.txt --save answers.csv",
+    'isinglass generate smollm2 "It was a cold night and" --compare "greedy; sample(top_p=0.9); beam(n_beams=4)" --max-tokens 40',
 )
 app = verb("generate", EXAMPLES, notes=["Only the new text goes to stdout. Ctrl-C ends it and keeps what is there."])
 _ENDS = {"length": "--max-tokens reached", "stop": "a stop text was met", "end": "the model ended it", "context": "the context is full"}
@@ -43,10 +44,15 @@ def generate(
     length: Length = Length(),  # noqa: B008 - frozen
     ignore_end: Annotated[bool, option("Go on after the model's end token.")] = False,
     no_stream: Annotated[bool, option("Print the text when it is complete.")] = False,
+    compare: Annotated[str | None, option("Several strategies side by side, with measures: expressions with ; between them.")] = None,
+    samples: Annotated[int, option("With --compare: texts per strategy.", validator=at_least(1))] = 3,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Continue a prompt."""
     prompts = _prompts(prompt, prompts_file)
+    if compare is not None:
+        compared(model, prompts, compare, samples, sampling, length, output)
+        return
     strategy = sampling.chosen()
     with output.working(f"loading {model}"):
         from isinglass.generation.lm import load
@@ -76,6 +82,31 @@ def generate(
 
     with told_when_stopped(tell):
         collect(events, rows, stream=streamed)
+
+
+def compared(model: str, prompts: list[str], compare: str, samples: int, sampling: Sampling, length: Length, output: Output) -> None:
+    """The outputs of several strategies side by side. Raises ConfigError for what only one strategy can have."""
+    if len(prompts) > 1 or sampling.expression() != "greedy" or length.stop or length.compile:
+        raise ConfigError(
+            "--compare takes one prompt, and no strategy, stop text or --compile beside it",
+            hint='write settings inside: --compare "greedy; sample(temperature=0.8, top_p=0.9)"',
+        )
+    expressions = [part.strip() for part in compare.split(";") if part.strip()]
+    if not expressions:
+        raise ConfigError(f"--compare {compare!r} names no strategy", hint='--compare "greedy; sample(top_p=0.9)"')
+    with output.working(f"loading {model}"):
+        from isinglass.evaluation.strategies import comparing, tables
+        from isinglass.generation.lm import load
+        from isinglass.generation.loop import choose_strategy
+
+        chosen = [choose_strategy(one, None) for one in expressions]  # a wrong one is known before the model is loaded
+        lm = load(model, dtype=length.dtype)
+    results = []
+    for result in comparing(lm, prompts[0], chosen, n_samples=samples, max_tokens=length.max_tokens, seed=sampling.seed):
+        results.append(replace(result, strategy=expressions[len(results)]))
+        output.say(f"{results[-1].strategy}: {result.row()['tokens_per_second']:.1f} tokens per second")
+    data = {"model": model, "prompt": prompts[0], "seed": sampling.seed, "strategies": [one.data() for one in results]}
+    output.emit(Result(data, parts=tables(results, prompts[0])))
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Measuring what models do: so far, how fast."""
+"""Measuring what models do: how fast, and how well each way to decode."""

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from isinglass.core.errors import EngineError
 from isinglass.models.cache import cache_dims
 from isinglass.models.quantized import with_quantized
 from isinglass.models.transformer import Decoder
@@ -19,6 +20,7 @@ from isinglass.nn.attention.caches.static import Static
 from isinglass.nn.attention.kernels.reference import Reference
 from isinglass.nn.attention.slots import Slots
 from isinglass.nn.block import Block
+from isinglass.nn.feedforward.moe import MoE
 from isinglass.nn.quantized import Quantized, QuantizedLinear
 
 SMALLEST = 128  # tokens; capacities are rounded up to powers of two, so that few programs serve all lengths
@@ -73,9 +75,16 @@ class CompiledModel:
     """Called like a `Decoder` with a static cache: prompts run as they are, steps through the compiled program.
 
     `packed` gives the products; `weights`, where the file has quantised ones, are read as they stand there.
+    Raises EngineError for a mixture of experts.
     """
 
     def __init__(self, packed: Decoder, weights: Mapping[str, Quantized]) -> None:
+        if any(isinstance(cast(Block, layer).mlp, MoE) for layer in packed.layers):
+            raise EngineError(
+                f"compile = True with a mixture of experts ({packed.config.feedforward}): which experts run depends on the token, "
+                "and a compiled step is one fixed program",
+                hint="leave compile=True out",
+            )
         self.prefill = packed
         shared: dict[int, object] = {id(weight): weight for weight in packed.parameters()}
         self.model = copy.deepcopy(packed, memo=shared)

@@ -5,16 +5,19 @@ A batch of unequal prompts is padded on the left; padding is told to attention t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from functools import reduce
+from operator import add
+from typing import Any, cast, overload
 
 import torch
 
+from isinglass.core.errors import EngineError
+from isinglass.generation.decoding import Job, Procedure
 from isinglass.generation.lm import LM
 from isinglass.generation.prompts import Prompt, as_list, encode_prompts, is_single, pad_left
 from isinglass.generation.results import Generation, Timings, TokenOut
-from isinglass.generation.sampling import Row, Strategy, choose_strategy
+from isinglass.generation.sampling import Chooser, Strategy, choose_strategy
 from isinglass.generation.writer import Writer
 from isinglass.nn.attention.slots import Slots
 
@@ -33,25 +36,30 @@ def generating(
 ) -> Iterator[TokenOut]:
     """Yield each token as it is chosen, rows in turn. The arguments are checked before the first step.
 
-    Raises EngineError: an empty prompt, one longer than the context, max_tokens < 1; VariantError: an unknown strategy or filter value.
+    Raises EngineError: an empty prompt, one longer than the context, max_tokens < 1, `compile` with a strategy that cannot use it;
+    VariantError: an unknown strategy or filter value.
     """
     chooser = choose_strategy(strategy, temperature)
     prompt_ids = encode_prompts(lm, prompts, max_tokens)
     stops = [stop] if isinstance(stop, str) else list(stop)
     ends = frozenset() if ignore_end else lm.end_ids
     writers = [Writer(lm, number, max_tokens, stops, ends) for number in range(len(prompt_ids))]
-    return _steps(lm, prompt_ids, chooser, writers, seed, compile)
+    job = Job(lm, prompt_ids, writers, seed)
+    if isinstance(chooser, Chooser):
+        return _steps(job, chooser, compile)
+    if compile:
+        raise EngineError(f"compile=True beside strategy {str(strategy)!r}, whose passes have many shapes", hint="leave compile out")
+    return cast(Procedure, chooser).decode(job)
 
 
-def _steps(lm: LM, prompt_ids: list[list[int]], chooser: Strategy, writers: list[Writer], seed: int, compile: bool) -> Iterator[TokenOut]:
+def _steps(job: Job, chooser: Chooser, compile: bool) -> Iterator[TokenOut]:
     """Forward, choose, emit, until every row has finished."""
-    began = time.perf_counter()
-    context = lm.model.config.context_length
+    lm, writers, context = job.lm, job.writers, job.lm.decoder.config.context_length
     # the context is each row's own: padding takes room in the cache, but none of a shorter row's context
-    capacity = max(map(len, prompt_ids)) + max(min(writers[0].max_tokens, context - len(ids)) for ids in prompt_ids)
-    model, cache = lm.engine(batch=len(prompt_ids), capacity=capacity, compile=compile)
-    rows = [Row.start(ids, seed, number) for number, ids in enumerate(prompt_ids)]
-    ids, slots = pad_left(prompt_ids, lm.device)
+    capacity = job.longest + max(min(writers[0].max_tokens, context - len(ids)) for ids in job.prompt_ids)
+    model, cache = lm.engine(batch=len(writers), capacity=capacity, compile=compile)
+    rows = job.rows()
+    ids, slots = pad_left(job.prompt_ids, lm.device)
     while True:
         with torch.inference_mode():
             logits = model(ids, slots=slots, cache=cache, rows="last")[:, -1].float().cpu()
@@ -62,7 +70,7 @@ def _steps(lm: LM, prompt_ids: list[list[int]], chooser: Strategy, writers: list
             if writer.finish is None:
                 log_prob = float(logits[row, id]) - log_total[row]
                 full = len(rows[row].ids) > context
-                yield writer.write(id, log_prob, time.perf_counter() - began, full)
+                yield writer.write(id, log_prob, job.seconds(), full)
         if all(writer.finish for writer in writers):
             return
         ids = torch.tensor(chosen, device=lm.device)[:, None]
@@ -96,6 +104,7 @@ def generate(lm: LM, prompt: Prompt | Sequence[Prompt], **options: Any) -> Gener
 def _collect(lm: LM, prompt: Prompt, events: list[TokenOut]) -> Generation:
     last = events[-1]
     kept = events[:-1] if last.finish == "end" else events
+    counts = [event.speculated for event in events if event.speculated is not None]
     return Generation(
         text="".join(event.text for event in events),
         ids=[event.id for event in kept],
@@ -103,4 +112,5 @@ def _collect(lm: LM, prompt: Prompt, events: list[TokenOut]) -> Generation:
         finish=last.finish or "length",
         log_probs=[event.log_prob for event in kept],
         timings=Timings(events[0].seconds, last.seconds, len(events)),
+        speculated=reduce(add, counts) if counts else None,
     )

@@ -9,11 +9,38 @@ Finish = Literal["length", "stop", "end", "context"]
 
 
 @dataclass(frozen=True)
+class Speculated:
+    """How a draft fared: tokens it proposed, how many of them the model kept, and the passes of the model this took.
+
+    >>> Speculated(proposed=4, accepted=3, passes=1) + Speculated(4, 0, 1)
+    Speculated(proposed=8, accepted=3, passes=2)
+    """
+
+    proposed: int
+    accepted: int
+    passes: int
+
+    @property
+    def acceptance(self) -> float:
+        """Share of the proposed tokens that were kept, 0..1; 0.0 when none was proposed."""
+        return self.accepted / self.proposed if self.proposed else 0.0
+
+    @property
+    def tokens_per_pass(self) -> float:
+        """Each pass gives the accepted tokens and one of the model's own; without a draft it is 1."""
+        return (self.accepted + self.passes) / self.passes
+
+    def __add__(self, other: Speculated) -> Speculated:
+        return Speculated(self.proposed + other.proposed, self.accepted + other.accepted, self.passes + other.passes)
+
+
+@dataclass(frozen=True)
 class TokenOut:
     """One token of one row. `text` is what became certain with it: often less or more than the token's own text.
 
     `log_prob` is under the model's own distribution (nats), before temperature and filters. `finish` is set on a row's last event:
     "end" (the model's end token), "stop" (a stop string), "length" (max_tokens), "context" (the context is full).
+    `speculated` is set by speculative decoding on the first token of each pass.
     """
 
     row: int
@@ -22,6 +49,7 @@ class TokenOut:
     log_prob: float
     seconds: float  # since the call, this token included
     finish: Finish | None = None
+    speculated: Speculated | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +69,10 @@ class Timings:
 
 @dataclass(frozen=True)
 class Generation:
-    """The answer to one prompt. `ids` are the new tokens; an end token is not among them."""
+    """The answer to one prompt. `ids` are the new tokens; an end token is not among them.
+
+    `speculated` counts what the draft of speculative decoding proposed; None for other strategies.
+    """
 
     text: str
     ids: list[int]
@@ -49,6 +80,7 @@ class Generation:
     finish: Finish
     log_probs: list[float]
     timings: Timings
+    speculated: Speculated | None = None
 
     def __str__(self) -> str:
         return self.text

@@ -37,15 +37,23 @@ class Row:
         return cls(list(ids), torch.Generator().manual_seed(derive_seed(seed, number)))
 
 
-class Strategy(ABC):
-    """Chooses the next token of each row from the logits at its end."""
+class Strategy:
+    """How tokens are chosen: a `Chooser` takes one per row and step, a `Procedure` (decoding.py) runs the model its own way."""
 
     def with_temperature(self, temperature: float) -> Strategy | None:
         """The same strategy at a temperature; None when it has no such setting or has one already."""
         return None
 
+
+class Chooser(Strategy, ABC):
+    """Chooses the next token of each row from the logits at its end."""
+
     @abstractmethod
     def choose(self, logits: Float[Tensor, "batch vocab"], rows: Sequence[Row]) -> list[int]: ...
+
+    @abstractmethod
+    def law(self, logits: Float[Tensor, "vocab"], ids: Sequence[int]) -> Float[Tensor, "vocab"]:
+        """Logits whose softmax is the distribution `choose` draws from in a row that holds `ids` so far."""
 
 
 def draw(logits: Float[Tensor, "vocab"], generator: torch.Generator) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isinglass.generation.lm import LM
-from isinglass.generation.results import Finish, TokenOut
+from isinglass.generation.results import Finish, Speculated, TokenOut
 from isinglass.generation.stops import StopWatch
 
 
@@ -19,7 +19,7 @@ class Writer:
         self.n_tokens = 0
         self.finish: Finish | None = None
 
-    def write(self, id: int, log_prob: float, seconds: float, full: bool) -> TokenOut:
+    def write(self, id: int, log_prob: float, seconds: float, full: bool, speculated: Speculated | None = None) -> TokenOut:
         """Take one id; the event to yield."""
         self.n_tokens += 1
         text = "" if id in self.ends else self.watch.feed(self.stream.feed(id))
@@ -34,4 +34,4 @@ class Writer:
         if self.finish is not None:
             text += self.watch.feed(self.stream.finish()) + self.watch.finish()
             self.finish = "stop" if self.watch.hit is not None and self.finish != "end" else self.finish
-        return TokenOut(self.row, id, text, log_prob, seconds, self.finish)
+        return TokenOut(self.row, id, text, log_prob, seconds, self.finish, speculated)

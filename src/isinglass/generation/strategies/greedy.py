@@ -10,19 +10,24 @@ Paper: none
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from isinglass.generation.sampling import Row, Strategy
+from isinglass.generation.sampling import HIDDEN, Chooser, Row, Strategy
 
 EXAMPLE = dict()
 
 
-class Greedy(Strategy):
+class Greedy(Chooser):
     def with_temperature(self, temperature: float) -> Strategy | None:
         return self if temperature == 0 else None
 
     def choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
         return logits.argmax(dim=-1).tolist()
+
+    def law(self, logits: Tensor, ids: Sequence[int]) -> Tensor:
+        best = logits.argmax(dim=-1, keepdim=True)
+        return torch.full_like(logits, HIDDEN).scatter(-1, best, 0.0)
 
 
 def build() -> Strategy:

@@ -20,13 +20,13 @@ from isinglass.generation.filters import repetition as repetition_filter
 from isinglass.generation.filters import temperature as temperature_filter
 from isinglass.generation.filters import top_k as top_k_filter
 from isinglass.generation.filters import top_p as top_p_filter
-from isinglass.generation.sampling import Filter, Row, Strategy, draw
+from isinglass.generation.sampling import Chooser, Filter, Row, Strategy, draw
 
 EXAMPLE = dict(temperature=0.8, top_p=0.9)
 
 
 @dataclass(frozen=True)
-class Sample(Strategy):
+class Sample(Chooser):
     before: tuple[Filter, ...]  # repetition and ban act on the raw logits
     temperature: float | None
     after: tuple[Filter, ...]
@@ -35,9 +35,11 @@ class Sample(Strategy):
         return replace(self, temperature=temperature) if self.temperature is None else None
 
     def choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
+        return [draw(self.law(logit, row.ids), row.generator) for logit, row in zip(logits, rows, strict=True)]
+
+    def law(self, logits: Tensor, ids: Sequence[int]) -> Tensor:
         heat = temperature_filter.build(1.0 if self.temperature is None else self.temperature)
-        filters = (*self.before, heat, *self.after)
-        return [draw(reduce(lambda x, f: f(x, row.ids), filters, logit), row.generator) for logit, row in zip(logits, rows, strict=True)]
+        return reduce(lambda x, f: f(x, ids), (*self.before, heat, *self.after), logits)
 
 
 def build(

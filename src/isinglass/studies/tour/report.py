@@ -24,8 +24,8 @@ PRODUCT = "Isinglass: the language-model stack you can see through"
 
 def describe(lm: LM) -> dict[str, str]:
     """Model and machine of this run, for people."""
-    weight = lm.model.embed_tokens.weight
-    n_parameters = sum(parameter.numel() for parameter in lm.model.parameters())
+    weight = lm.decoder.embed_tokens.weight
+    n_parameters = sum(parameter.numel() for parameter in lm.decoder.parameters())
     return {
         "model": f"{source(lm)}, {units.count(n_parameters)} parameters, {str(weight.dtype).removeprefix('torch.')} on {weight.device}",
         "machine": f"{cores()} cores, {torch.get_num_threads()} used for arithmetic, {platform.machine()}, {platform.system()}",

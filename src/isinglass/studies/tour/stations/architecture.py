@@ -11,9 +11,9 @@ ORDER = 10
 
 
 def station(lm: LM) -> Station:
-    config, width = lm.config, lm.model.embed_tokens.weight.element_size()
+    config, width = lm.config, lm.decoder.embed_tokens.weight.element_size()
     summary = summarise(config, bytes_per_number=width, command=command("model show", source(lm)))
-    parts = parameters_by_part(lm.model)
+    parts = parameters_by_part(lm.decoder)
     largest = max(parts, key=lambda part: parts[part])
     kv = kv_bytes_per_token(config, width)
     text = (

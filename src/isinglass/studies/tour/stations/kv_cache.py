@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from isinglass.core import units
+from isinglass.evaluation.cache_work import cached_work, kv_bytes, uncached_work
+from isinglass.evaluation.machine import Rates, measure_rates, timed
 from isinglass.generation.lm import LM
 from isinglass.generation.loop import generating
-from isinglass.models.summary import flops_per_token, kv_bytes_per_token
 from isinglass.show.figure import Figure
 from isinglass.show.marks.lines import lines
 from isinglass.show.table import Table
-from isinglass.studies.tour.machine import Rates, measure_rates, timed
 from isinglass.studies.tour.station import Station, command, source
 
 ORDER = 40
@@ -38,9 +38,9 @@ class Measured:
 @torch.inference_mode()
 def station(lm: LM) -> Station:
     longest = min(LONGEST, lm.config.context_length)
-    before = measure_rates(lm.model.embed_tokens.weight.dtype, lm.device)
+    before = measure_rates(lm.decoder.embed_tokens.weight.dtype, lm.device)
     found = measure(lm, longest)
-    rates = before.best(measure_rates(lm.model.embed_tokens.weight.dtype, lm.device))
+    rates = before.best(measure_rates(lm.decoder.embed_tokens.weight.dtype, lm.device))
     predicted = {
         "cached": [rates.seconds(*cached_work(lm, length)) for length in found.lengths],
         "uncached": [rates.seconds(*uncached_work(lm, length)) for length in found.lengths],
@@ -86,45 +86,6 @@ def _whole_pass_seconds(lm: LM, ids: Sequence[int]) -> float:
     while len(seconds) < _TRIES and sum(seconds) < _ENOUGH_SECONDS:
         seconds.append(timed(lambda: model(batch, rows="last")))
     return min(seconds)
-
-
-def cached_work(lm: LM, length: int) -> tuple[float, float]:
-    """FLOPs, and bytes read, of one step over a cache of `length` tokens: all weights once, and the cache."""
-    width = lm.model.embed_tokens.weight.element_size()
-    return flops_per_token(lm.config, lm.model, length), _weight_bytes(lm) + length * kv_bytes_per_token(lm.config, width)
-
-
-def uncached_work(lm: LM, length: int) -> tuple[float, float]:
-    """FLOPs, and bytes read, of a pass over `length` tokens; the output head is needed for the last one only."""
-    head = 2 * lm.config.vocab_size * lm.config.d_model
-    each = flops_per_token(lm.config, lm.model, (length + 1) // 2) - head  # a token sees half of the others on average
-    return length * each + head, _weight_bytes(lm)
-
-
-def _weight_bytes(lm: LM) -> int:
-    """Weights that a pass reads whole: all but a token table that is not the output head as well."""
-    table = lm.model.embed_tokens.weight
-    total = sum(weight.nbytes for weight in lm.model.parameters())
-    return total if lm.model.lm_head is None else total - table.nbytes
-
-
-def kv_bytes(lm: LM, n_tokens: int) -> tuple[int, int]:
-    """Bytes of keys and values of so many tokens: counted from the config, and found in a cache made for them."""
-    _, cache = lm.engine(batch=1, capacity=n_tokens, compile=False)
-    # by storage, so that views of one block of memory count once
-    blocks = {
-        part.untyped_storage().data_ptr(): part.untyped_storage().nbytes() for part in _tensors(vars(cache)) if part.is_floating_point()
-    }
-    return n_tokens * kv_bytes_per_token(lm.config, lm.model.embed_tokens.weight.element_size()), sum(blocks.values())
-
-
-def _tensors(value: object) -> Iterator[torch.Tensor]:
-    """Every tensor in nested lists, tuples and dicts."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(part)
 
 
 def _sameness(found: Measured) -> str:
