@@ -17,7 +17,9 @@ FLAGS = [
     "--disable-sync",
 ]  # fmt: skip
 COMMAND = [sys.executable, "-m", "isinglass.cli.main", "tour"]
-STATIONS = ["architecture", "vocabularies", "next_token", "kv_cache", "decoding", "attention", "chat"]
+STATIONS = [
+    "architecture", "vocabularies", "tokenizers_compared", "next_token", "kv_cache", "decoding", "attention", "attention_kinds", "chat",
+]  # fmt: skip
 READY = "[...document.querySelectorAll('ig-attention-grid,ig-figure')].every(element => element.dataset.ready)"
 PAINTED = """() => {
   const map = document.querySelector('ig-attention-grid').map;
@@ -49,7 +51,7 @@ def test_the_whole_tour(tmp_path):
     story, talk = process.communicate(timeout=500)
     assert process.returncode == 0, talk
     assert story.endswith("\n" + str(Path("out/tour/index.html")) + "\n")
-    assert "7/7 chat" in talk and "Traceback" not in talk
+    assert "9/9 chat" in talk and "Traceback" not in talk
     # the six vocabularies hold an emoji of two columns, which rich counts as the terminal does
     from rich.cells import cell_len
 

@@ -7,20 +7,23 @@ import torch
 from rich.cells import cell_len
 
 from isinglass.core.errors import ConfigError
+from isinglass.evaluation.machine import Rates
 from isinglass.generation.lm import create
 from isinglass.models.presets.tiny import build
-from isinglass.studies.tour.machine import Rates
 from isinglass.studies.tour.report import facts, html
 from isinglass.studies.tour.station import Entered, Visited, chosen, command, python_command, stations, touring
-from isinglass.studies.tour.stations import attention, chat, kv_cache, next_token
+from isinglass.studies.tour.stations import attention, attention_kinds, chat, kv_cache, next_token
 from isinglass.text.load import tokenizer
+from isinglass.text.samples import PARALLEL, SAMPLES
 
-NAMES = ["architecture", "vocabularies", "next_token", "kv_cache", "decoding", "attention", "chat"]
+NAMES = [
+    "architecture", "vocabularies", "tokenizers_compared", "next_token", "kv_cache", "decoding", "attention", "attention_kinds", "chat",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def shown(tiny_lm):
-    """Every station but the one that measures, with a tiny model: name -> station."""
+    """Every station but the one that times the model, with a tiny model: name -> station."""
     names = [name for name in NAMES if name != "kv_cache"]
     return {event.name: event.station for event in touring(tiny_lm, names) if isinstance(event, Visited)}
 
@@ -79,6 +82,82 @@ def test_vocabularies_show_no_replacement_character(shown):
     for item in (*found.items, *found.more):
         assert "\ufffd" not in item.to_terminal(80, color=False)
         assert "\ufffd" not in item.html_fragment("k")
+
+
+def test_tokenizers_compared_counts_as_the_tokenizers_do(shown):
+    found = shown["tokenizers_compared"].facts
+    assert list(found["tokens"]) == list(found["bytes_per_token"]) == list(SAMPLES)
+    assert list(found["premium"]) == list(PARALLEL)
+    for name in shown["vocabularies"].facts["tokens"]:
+        vocabulary = tokenizer(name)
+        assert {text: counts[name] for text, counts in found["tokens"].items()} == {
+            text: vocabulary.count(sample) for text, sample in SAMPLES.items()
+        }
+        english = vocabulary.count(PARALLEL["English"].text)
+        for language, notice in PARALLEL.items():
+            assert found["premium"][language][name] == pytest.approx(vocabulary.count(notice.text) / english)
+    # a byte-level vocabulary has no unknown tokens: every byte counts
+    code = SAMPLES["code"]
+    assert found["bytes_per_token"]["code"]["gpt2"] == pytest.approx(len(code.encode()) / tokenizer("gpt2").count(code))
+
+
+def test_a_premium_is_not_shown_where_characters_are_lost(shown):
+    found = shown["tokenizers_compared"]
+    assert found.facts["loses_characters"] == ["bert-base-uncased", "t5"]
+    _, table = found.items
+    blank = {(row["language"], name) for row in table.rows for name, value in row.items() if value is None}
+    assert ("Thai", "t5") in blank and ("German", "t5") not in blank
+    loaded = {name: tokenizer(name) for name in ("bert-base-uncased", "t5")}
+    for language, name in blank:
+        assert "unk" in loaded[name].decode(loaded[name].encode(PARALLEL[language].text)).lower()
+    assert {name for _, name in blank} == {"bert-base-uncased", "t5"}
+    assert "in gpt2 Hindi takes 5.9 times as many tokens as English" in found.text
+
+
+def test_attention_kinds_measures_every_kind_at_every_length(shown):
+    found = shown["attention_kinds"].facts
+    assert found["lengths"] == [256, 512, 1024, 2048]
+    assert list(found["seconds"]) == list(found["extra_bytes"]) == ["full", "sliding window", "flash", "linear"]
+    assert all(len(values) == 4 and min(values) > 0 for values in (*found["seconds"].values(), *found["extra_bytes"].values()))
+    powers = found["powers"]
+    assert {kind: (power["time in theory"], power["memory in theory"]) for kind, power in powers.items()} == {
+        "full": (2, 2), "sliding window": (1, 1), "flash": (2, 1), "linear": (1, 1),
+    }  # fmt: skip
+    # bytes are counted, not timed: full attention holds several N x N matrices, flash never one
+    assert powers["full"]["memory"] == pytest.approx(2, abs=0.01)
+    assert powers["sliding window"]["memory"] == pytest.approx(1, abs=0.05) == powers["linear"]["memory"]
+    assert found["extra_bytes"]["full"][-1] > 2 * 4 * 2048**2 > 4 * found["extra_bytes"]["flash"][-1]
+    assert all(
+        f"{found['seconds'][kind][-1] / found['seconds'][kind][0]:.1f}" in shown["attention_kinds"].text for kind in ("full", "linear")
+    )
+
+
+def test_measuring_leaves_the_threads_as_they_were(tiny_lm):
+    before = torch.get_num_threads()
+    attention_kinds.station(tiny_lm)
+    assert torch.get_num_threads() == before
+
+
+def test_pictures_of_masks_are_the_rules_of_the_papers(shown):
+    n = 24
+    near = [[abs(q - k) for k in range(n)] for q in range(n)]
+    drawn = {name: attention_kinds.pattern(mask) for name, mask in attention_kinds.PATTERNS.items()}
+    expected = {
+        "causal": [[k <= q for k in range(n)] for q in range(n)],
+        "sliding window": [[q - 5 < k <= q for k in range(n)] for q in range(n)],
+        "Longformer": [[near[q][k] <= 3 or min(q, k) < 2 for k in range(n)] for q in range(n)],
+    }
+    for name, allowed in expected.items():
+        assert drawn[name].tolist() == [[float(cell) for cell in row] for row in allowed]
+    # BigBird: window, global tokens, and random blocks of two by two beyond these
+    local = torch.tensor([[near[q][k] <= 2 or min(q, k) < 2 for k in range(n)] for q in range(n)])
+    assert bool((drawn["BigBird"][local] == 1).all())
+    beyond = {(q // 2, k // 2) for q, k in (drawn["BigBird"] * ~local).nonzero().tolist()}
+    assert beyond
+    assert all(drawn["BigBird"][2 * a : 2 * a + 2, 2 * b : 2 * b + 2].min() == 1 for a, b in beyond)
+    shares = shown["attention_kinds"].facts["share_of_pairs"]
+    assert shares == {name: pytest.approx(float(allowed.mean())) for name, allowed in drawn.items()}
+    assert [item.title for item in shown["attention_kinds"].more[1:]] == [f"Who may look at whom: {name}" for name in drawn]
 
 
 def test_paris_comes_first(smollm2):

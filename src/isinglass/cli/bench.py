@@ -1,4 +1,4 @@
-"""`isinglass bench`: speed, beside transformers in the same run, as ratios."""
+"""`isinglass bench`: speed, beside transformers in the same run as ratios, or beside theory."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.verb import Model, Names, at_least, comma_separated, option, verb
+from isinglass.cli.verb import Dtype, Model, Names, at_least, comma_separated, option, verb
 from isinglass.show.table import Table
 
 EXAMPLES = (
     "isinglass bench generate",
     "isinglass bench generate smollm2 --dtypes float32 --batches 1 --compile --rounds 3",
+    "isinglass bench cache smollm2 --lengths 32,64,128,256",
 )
 app = verb(
     "bench", EXAMPLES, notes=["transformers runs in the same process, in turn with ours: quote the ratios. It comes with the extra 'test'."]
 )
+app.command("isinglass.cli.bench_attention:app", name="attention", help="Attention of every kind against the length.")
+app.command("isinglass.cli.bench_tokenizers:app", name="tokenizers", help="Encoding and training of tokenizers.")
 Counts = Annotated[tuple[int, ...], Parameter(converter=comma_separated(int), n_tokens=1, negative=())]
 
 
@@ -47,3 +50,26 @@ def bench_generate(
     notes.append("ratio: median over rounds of ours / transformers, measured in turn; lowest and highest beside it")
     table = Table(rows, title=f"Greedy generation with {model}, tokens per second", notes=notes)
     output.emit(Result({"model": model, "generation": rows, "first_token_seconds": starts}, parts=[table]))
+
+
+@app.command(name="cache")
+def bench_cache(
+    model: Model = "smollm2",
+    /,
+    *,
+    lengths: Annotated[Counts, option("Tokens of the text so far, comma-separated.", validator=at_least(1))] = (16, 32, 64, 128, 256),
+    dtype: Dtype = "float32",
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """One more token with the KV cache and without it: seconds, FLOPs and bytes, each beside theory."""
+    with output.working(f"loading {model}"):
+        from isinglass.evaluation.cache_study import figures, studying, tables
+        from isinglass.generation.lm import load
+
+        lm = load(model, dtype=dtype)
+    results = []
+    for measured in studying(lm, lengths):
+        results.append(measured)
+        output.say("{length_tokens} tokens: {times_faster:.1f} times faster with the cache".format(**measured.row()))
+    parts = [*tables(results), *figures(results)]
+    output.emit(Result({"model": model, "dtype": dtype, "lengths": [one.row() for one in results]}, parts=parts))

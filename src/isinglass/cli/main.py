@@ -27,6 +27,7 @@ VERBS = {
     "export": "Write a model to a folder that others can read.",
     "explain": "What each part is, why it is, and what it costs.",
     "bench": "Measure speed.",
+    "verify": "What the class notes claim, beside what is true.",
     "doctor": "Check this machine: packages, processor, memory, assets.",
 }
 EXAMPLES = (
