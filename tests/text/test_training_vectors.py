@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_course_wordpiece() -> None:
 
 
 def likelihoods(words: dict[str, int]) -> tuple[MostLikely, Pieces[str]]:
-    alphabet = Pieces(sorted({symbol for word in words for symbol in symbols(word)}), joined)
+    alphabet: Pieces[str] = Pieces(sorted({symbol for word in words for symbol in symbols(word)}), joined)
     pairs = Pairs(([alphabet.ids[symbol] for symbol in symbols(word)], count) for word, count in words.items())
     return MostLikely(pairs, alphabet, "lowest_ids"), alphabet
 
@@ -112,7 +113,7 @@ TOY = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
 TOY_PIECES = dict(h=15, u=36, g=20, hu=15, ug=20, p=17, pu=17, n=16, un=16, b=4, bu=4, s=5, hug=15, gs=5, ugs=5)
 
 
-def best_loss(words: dict[str, int], frequency: dict[str, float], of: float) -> tuple[float, float]:
+def best_loss(words: Mapping[str, int], frequency: Mapping[str, int], of: int) -> tuple[float, float]:
     """What the best cuts of all words cost, in nats, where a piece has the probability frequency / of; and how many pieces they have."""
     scores = np.log(np.array([*frequency.values()]) / of)
     best = Lattice(given_pieces(words, frequency)).best_counts(scores)

@@ -34,7 +34,8 @@ def pack(model: Model, lay_out: LayOut = fastest_layout) -> Decoder:
     A feed-forward layer of the user's own stays as it is. Raises EngineError for what is no decoder.
 
     >>> from isinglass.models.presets import tiny
-    >>> model = Decoder(tiny.build(vocab_size=100))
+    >>> from isinglass.models.transformer import fresh
+    >>> model = fresh(tiny.build(vocab_size=100), seed=0)
     >>> ids = torch.tensor([[1, 2, 3]])
     >>> torch.allclose(pack(model)(ids), model(ids), atol=1e-5)
     True

@@ -4,8 +4,9 @@ What: Begins with all substrings that repeat, and drops those that matter least 
 written `▁`; characters that did not occur become the unknown token.
 
 Why: Pieces are judged by what the whole corpus loses without them, not by one greedy merge after another; and a text has many cuts with
-known probabilities, from which one can sample. From the same seeds SentencePiece learns nearly the same pieces, and the losses differ by
-1 %. Its own seeds lack words that are always followed by a space ("▁unto" in the Bible); with them the loss is 9 % lower, so they stay.
+known probabilities, from which one can sample. From the same seeds SentencePiece learns nearly the same pieces, with a loss at most
+about 1 % higher. Its own seeds lack words that are always followed by a space ("▁unto" in the Bible); ours have them, and the loss is
+9 % lower.
 
 Math: `P(text) = sum over cuts of product P(piece)`, maximised by expectation maximisation; loss of a piece = log-likelihood of the
 corpus with it - with its best cut in its place
