@@ -85,7 +85,7 @@ def test_course_wordpiece() -> None:
 
 
 def likelihoods(words: dict[str, int]) -> tuple[MostLikely, Pieces[str]]:
-    alphabet: Pieces[str] = Pieces(sorted({symbol for word in words for symbol in symbols(word)}), joined)
+    alphabet = Pieces[str](sorted({symbol for word in words for symbol in symbols(word)}), joined)
     pairs = Pairs(([alphabet.ids[symbol] for symbol in symbols(word)], count) for word, count in words.items())
     return MostLikely(pairs, alphabet, "lowest_ids"), alphabet
 
