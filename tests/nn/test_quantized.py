@@ -75,7 +75,7 @@ def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.delenv("CXX", raising=False)
     native.quantized_matvec.cache_clear()
     with pytest.raises(
-        EngineError, match=r"needs a C\+\+ compiler, and neither g\+\+ nor clang\+\+ was found\nhint: install g\+\+, or set CXX"
+        EngineError, match=r"need a C\+\+ compiler, and neither g\+\+ nor clang\+\+ was found\nhint: install g\+\+, or set CXX"
     ):
         native.quantized_matvec()
 

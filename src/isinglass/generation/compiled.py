@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FunctionType, MethodType
 from typing import Any, cast
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from isinglass.core.errors import EngineError
 from isinglass.models.cache import cache_dims
-from isinglass.models.quantized import with_quantized
 from isinglass.models.transformer import Decoder
 from isinglass.nn.attention.cache import Cache
 from isinglass.nn.attention.caches.static import Static
@@ -21,7 +20,6 @@ from isinglass.nn.attention.kernels.reference import Reference
 from isinglass.nn.attention.slots import Slots
 from isinglass.nn.block import Block
 from isinglass.nn.feedforward.moe import MoE
-from isinglass.nn.quantized import Quantized, QuantizedLinear
 
 SMALLEST = 128  # tokens; capacities are rounded up to powers of two, so that few programs serve all lengths
 
@@ -74,11 +72,10 @@ _OPTIONS = {
 class CompiledModel:
     """Called like a `Decoder` with a static cache: prompts run as they are, steps through the compiled program.
 
-    `packed` gives the products; `weights`, where the file has quantised ones, are read as they stand there.
-    Raises EngineError for a mixture of experts.
+    Products keep the form that `packed` gives them. Raises EngineError for a mixture of experts.
     """
 
-    def __init__(self, packed: Decoder, weights: Mapping[str, Quantized]) -> None:
+    def __init__(self, packed: Decoder) -> None:
         if any(isinstance(cast(Block, layer).mlp, MoE) for layer in packed.layers):
             raise EngineError(
                 f"compile = True with a mixture of experts ({packed.config.feedforward}): which experts run depends on the token, "
@@ -88,8 +85,6 @@ class CompiledModel:
         self.prefill = packed
         shared: dict[int, object] = {id(weight): weight for weight in packed.parameters()}
         self.model = copy.deepcopy(packed, memo=shared)
-        if weights:
-            with_quantized(self.model, weights, QuantizedLinear)
         for number, layer in enumerate(self.model.layers):
             block = cast(Block, layer)
             # the compiler fuses the written-out attention; torch's own kernel would stay a call between two fused loops

@@ -42,8 +42,8 @@ class FrozenLinear(nn.Module):
 
     def __init__(self, weight: Float[Tensor, "d_out d_in"], bias: Tensor | None) -> None:
         super().__init__()
-        self.weight = _frozen(weight)
-        self.bias = None if bias is None else _frozen(bias)
+        self.weight = frozen(weight)
+        self.bias = None if bias is None else frozen(bias)
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         return F.linear(x, self.weight, self.bias)
@@ -54,8 +54,8 @@ class TransposedLinear(nn.Module):
 
     def __init__(self, weight: Float[Tensor, "d_out d_in"], bias: Tensor | None) -> None:
         super().__init__()
-        self.weight_t = _frozen(weight.t().contiguous())
-        self.bias = None if bias is None else _frozen(bias)
+        self.weight_t = frozen(weight.t().contiguous())
+        self.bias = None if bias is None else frozen(bias)
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         y = x @ self.weight_t
@@ -67,7 +67,7 @@ class FusedLayerNorm(nn.Module):
 
     def __init__(self, norm: LayerNorm) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = _frozen(norm.weight.detach()), _frozen(norm.bias.detach()), norm.eps
+        self.weight, self.bias, self.eps = frozen(norm.weight.detach()), frozen(norm.bias.detach()), norm.eps
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
@@ -83,7 +83,7 @@ class FusedRMSNorm(nn.Module):
         super().__init__()
         self.width, self.eps = norm.weight.numel(), norm.eps
         weight = norm.weight.detach()
-        self.weight = _frozen(torch.cat([weight, weight]))
+        self.weight = frozen(torch.cat([weight, weight]))
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         both = F.layer_norm(torch.cat([x, -x], dim=-1), (2 * self.width,), self.weight, None, self.eps)
@@ -105,5 +105,6 @@ def _gelu_tanh(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
-def _frozen(tensor: Tensor) -> nn.Parameter:
+def frozen(tensor: Tensor) -> nn.Parameter:
+    """A weight that is shared by copies of a model, and never trained."""
     return nn.Parameter(tensor, requires_grad=False)

@@ -36,23 +36,39 @@ def _shape(x: Tensor, codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
     return x.new_empty(x.shape[0], scale.shape[0] * scale.shape[2])
 
 
+def available() -> bool:
+    """Whether this machine can build it (10 s the first time). Without, dense weights serve as well, only slower."""
+    try:
+        quantized_matvec()
+    except EngineError:
+        return False
+    return True
+
+
+def compiler() -> str | None:
+    """The machine's C++ compiler, if it has one."""
+    return os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+
+
 def build(source: Path) -> Path:
     """The shared library, named after everything that decides its content."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        raise EngineError("a compiled step needs a C++ compiler, and neither g++ nor clang++ was found", hint="install g++, or set CXX")
+    program = compiler()
+    if program is None:
+        raise EngineError(
+            "products of quantised weights need a C++ compiler, and neither g++ nor clang++ was found", hint="install g++, or set CXX"
+        )
     # -march=native is part of the name: a cache folder may be shared by machines with different processors
-    content = (source.read_bytes(), compiler, torch.__version__, _processor())
+    content = (source.read_bytes(), program, torch.__version__, _processor())
     library = cache_folder() / "native" / f"{source.stem}-{hashlib.sha256(repr(content).encode()).hexdigest()[:16]}.so"
     if not library.is_file():
         root = Path(torch.__file__).parent
         options = ["-O3", "-march=native", "-std=c++20", "-fopenmp", "-shared", "-fPIC"]
         includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'torch' / 'csrc' / 'api' / 'include'}"]
         with atomic(library) as temporary:
-            command = [compiler, *options, *includes, str(source), "-o", str(temporary), f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10"]
+            command = [program, *options, *includes, str(source), "-o", str(temporary), f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10"]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise EngineError(f"{compiler} could not build {source.name}", details=done.stderr.splitlines()[:12])
+                raise EngineError(f"{program} could not build {source.name}", details=done.stderr.splitlines()[:12])
     return library
 
 

@@ -5,14 +5,15 @@ The numbers are those of the dense weight, bit for bit; only fewer bytes are rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from isinglass.nn.native import quantized_matvec
+from isinglass.nn.fused import frozen
+from isinglass.nn.native import available, quantized_matvec
 
 GROUP = 32
 LANES = 16  # outputs computed side by side, as in quantized_matvec.cpp
@@ -52,8 +53,8 @@ class QuantizedLinear(nn.Module):
         super().__init__()
         self.dense = dense
         self.multiply = quantized_matvec()
-        offset = torch.empty(0) if weight.offset is None else _in_lanes(weight.offset)
-        self.codes, self.scale, self.offset = _in_lanes(_words(weight.codes, weight.bits)), _in_lanes(weight.scale), offset
+        self.codes, self.scale = frozen(_in_lanes(_words(weight.codes, weight.bits))), frozen(_in_lanes(weight.scale))
+        self.offset = frozen(torch.empty(0) if weight.offset is None else _in_lanes(weight.offset))
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         rows = x.flatten(0, -2)
@@ -68,10 +69,10 @@ class Int4Linear(nn.Module):
     def __init__(self, weight: Quantized, dense: nn.Module) -> None:
         super().__init__()
         self.dense = dense
-        self.packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(weight.codes.flatten(1).int(), 1)
+        self.packed = frozen(torch.ops.aten._convert_weight_to_int4pack_for_cpu(weight.codes.flatten(1).int(), 1))
         # the kernel's codes are centred: (code - 8) * scale + zero
         offset = torch.zeros_like(weight.scale) if weight.offset is None else weight.offset
-        self.scales = torch.stack([weight.scale, offset + 8 * weight.scale], dim=-1).transpose(0, 1).bfloat16().contiguous()
+        self.scales = frozen(torch.stack([weight.scale, offset + 8 * weight.scale], dim=-1).transpose(0, 1).bfloat16().contiguous())
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         rows = x.flatten(0, -2)
@@ -83,6 +84,13 @@ class Int4Linear(nn.Module):
 def bf16_product(weight: Quantized, dense: nn.Module) -> nn.Module:
     """The faster product for bf16 where the processor emulates it."""
     return Int4Linear(weight, dense) if weight.bits == 4 else dense
+
+
+def fastest_product(dtype: torch.dtype) -> Callable[[Quantized, nn.Module], nn.Module] | None:
+    """What was measured faster than dense weights on this kind of machine (LOG.md, 2026-11-22); None where nothing was."""
+    if dtype == torch.bfloat16:
+        return None if torch.cpu._is_avx512_bf16_supported() else bf16_product
+    return QuantizedLinear if dtype == torch.float32 and available() else None
 
 
 def _words(codes: Int[Tensor, "d_out groups 32"], bits: int) -> Int[Tensor, "d_out groups words"]:
