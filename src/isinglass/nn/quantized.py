@@ -94,11 +94,9 @@ def fastest_product(dtype: torch.dtype) -> Callable[[Quantized, nn.Module], nn.M
 
 
 def _words(codes: Int[Tensor, "d_out groups 32"], bits: int) -> Int[Tensor, "d_out groups words"]:
-    """Codes as 32-bit words, the first code in the lowest bits."""
-    per_word = 32 // bits
-    unsigned = codes.unflatten(-1, (bits, per_word)).long() & (2**bits - 1)
-    words = (unsigned << (torch.arange(per_word) * bits)).sum(-1)
-    return torch.where(words < 2**31, words, words - 2**32).int()
+    """Codes as 32-bit words, the first code in the lowest bits (the order of bytes on x86 and ARM)."""
+    octets = codes if bits == 8 else codes[..., 0::2] | (codes[..., 1::2] << 4)
+    return octets.contiguous().view(torch.int32)
 
 
 def _in_lanes(rows: Tensor) -> Tensor:
