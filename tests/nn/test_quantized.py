@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from isinglass.core.errors import EngineError
 from isinglass.nn import native
@@ -35,6 +36,18 @@ def test_fp32_product_equals_fp64(rows: int, bits: int, offset: bool) -> None:
     expected = x.double() @ quantized.dense().double().T
     assert layer(x).shape == (rows, 1, 48)
     assert (layer(x) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@needs_compiler
+def test_flops_are_those_of_the_dense_product() -> None:
+    quantized = weight(32, 64, 4)
+    dense = FrozenLinear(quantized.dense(), None)
+    counts = []
+    for layer in (dense, QuantizedLinear(quantized, dense)):
+        with FlopCounterMode(display=False) as counter:
+            layer(torch.ones(3, 64))
+        counts.append(counter.get_total_flops())
+    assert counts == [2 * 3 * 64 * 32] * 2
 
 
 @needs_compiler

@@ -8,11 +8,12 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from isinglass.assets.find import cache_folder
 from isinglass.core.errors import EngineError
@@ -27,13 +28,25 @@ def quantized_matvec() -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
 
     Raises EngineError without a C++ compiler (GCC or Clang), or with what the compiler said.
     """
-    torch.ops.load_library(build(SOURCE))
-    torch.library.register_fake("isinglass::quantized_matvec", _shape)
+    _register(build(SOURCE))
     return torch.ops.isinglass.quantized_matvec.default
+
+
+@functools.cache
+def _register(library: Path) -> None:
+    """Make the operator known to torch, to its compiler and to its counter of FLOPs."""
+    torch.ops.load_library(library)
+    torch.library.register_fake("isinglass::quantized_matvec", _shape)
+    register_flop_formula(torch.ops.isinglass.quantized_matvec)(_flops)
 
 
 def _shape(x: Tensor, codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
     return x.new_empty(x.shape[0], scale.shape[0] * scale.shape[2])
+
+
+def _flops(x: Sequence[int], codes: Sequence[int], scale: Sequence[int], *_: object, out_shape: object = None, **__: object) -> int:
+    """Of the product alone, as torch counts a dense one; from the shapes of what is given."""
+    return 2 * x[0] * x[1] * scale[0] * scale[2]
 
 
 def available() -> bool:
