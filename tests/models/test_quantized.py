@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import isinglass as ig
 from isinglass.generation.lm import LM
 from isinglass.models.pack import pack
 from isinglass.models.quantized import read_quantized, with_quantized
+from isinglass.models.transformer import on_meta
 from isinglass.nn.quantized import QuantizedLinear, bf16_product
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="the fp32 product is built by a C++ compiler")
@@ -53,6 +55,18 @@ def test_bf16_logits_are_as_near_to_fp32_as_bf16_weights(smollm2: LM) -> None:
         plain = coarse.model(IDS).float().log_softmax(-1)
         packed = with_quantized(pack(coarse.model), coarse.quantized(), bf16_product)(IDS).float().log_softmax(-1)
     assert (packed - exact).abs().mean() < 1.25 * (plain - exact).abs().mean()
+
+
+def test_a_model_on_another_device_keeps_its_dense_weights(smollm2: LM) -> None:
+    assert replace(smollm2, model=on_meta(smollm2.config)).quantized() == {}  # type: ignore[arg-type]
+
+
+@needs_compiler
+def test_a_product_with_a_bias_stays_dense(smollm2: LM) -> None:
+    packed, weights = pack(smollm2.model), smollm2.quantized()
+    packed.layers[0].attention.o_proj.bias = torch.nn.Parameter(torch.zeros(576))  # type: ignore[union-attr]
+    products = with_quantized(packed, weights, QuantizedLinear).layers
+    assert [isinstance(layer.attention.o_proj, QuantizedLinear) for layer in products[:2]] == [False, True]  # type: ignore[union-attr]
 
 
 def test_other_files_have_none() -> None:

@@ -31,7 +31,7 @@ def bench_generate(
     *,
     dtypes: Annotated[Names, option("Comma-separated.")] = ("float32", "bfloat16"),
     batches: Annotated[Counts, option("Rows per batch, comma-separated.", validator=at_least(1))] = (1, 8),
-    compile: Annotated[bool, option("Measure ours compiled as well, at batch 1 (one to two minutes to compile).")] = False,
+    compile: Annotated[bool, option("Measure ours compiled as well, at batch 1 (15 to 30 seconds to compile).")] = False,
     tokens: Annotated[int, option("Tokens per row.", validator=at_least(2))] = 32,
     rounds: Annotated[int, option("How often each is measured, in turn.", validator=at_least(1))] = 5,
     output: Output = Output(),  # noqa: B008 - frozen

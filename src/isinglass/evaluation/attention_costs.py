@@ -24,6 +24,7 @@ from isinglass.nn.attention.caches.contiguous import Contiguous
 from isinglass.nn.attention.caches.rolling import Rolling
 from isinglass.nn.attention.dims import Dims
 from isinglass.nn.attention.kernel import Kernel
+from isinglass.nn.attention.kernels.linear import CHUNK
 from isinglass.nn.attention.mask import Mask
 from isinglass.nn.attention.slots import Slots
 
@@ -50,7 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "sdpa": Kind("causal", "sdpa", lambda n, _: n * n, 2, 2),
     "flash": Kind("causal", "flash", _within_tiles, 2, 1),
     "sliding window": Kind(f"causal & sliding_window({WINDOW})", "banded", lambda n, _: n * (2 * WINDOW - 1), 1, 1),
-    "linear": Kind("causal", "linear", lambda n, d: n * (d + 64), 1, 1),
+    "linear": Kind("causal", "linear", lambda n, d: n * (d + CHUNK), 1, 1),
     "recurrent": Kind("causal", "linear(form='recurrent')", lambda n, d: n * d, 1, 1),
 }
 

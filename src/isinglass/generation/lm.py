@@ -90,8 +90,10 @@ class LM:
         return with_quantized(pack(self.decoder, FrozenLinear), weights, product)
 
     def quantized(self) -> Mapping[str, Quantized]:
-        """The weights as a GGUF file holds them; empty for other files."""
-        return read_quantized(self.file, self.decoder) if self.file is not None and self.file.suffix == ".gguf" else {}
+        """The weights as a GGUF file holds them; empty for other files, and where the model is not on the CPU."""
+        if self.file is None or self.file.suffix != ".gguf" or self.device.type != "cpu":
+            return {}
+        return read_quantized(self.file, self.decoder)
 
     def engine(self, *, batch: int, capacity: int, compile: bool) -> tuple[Callable[..., Tensor], Cache]:
         """The callable that makes logits, and an empty cache for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -16,9 +16,7 @@ from isinglass.models.presets import llama
 from isinglass.models.transformer import Decoder
 from isinglass.nn.block import Block
 from isinglass.nn.feedforward.glu import GLU
-from isinglass.nn.quantized import LANES, Quantized, stacked
-
-Make = Callable[[Quantized, nn.Module], nn.Module]  # (weight, its dense product) -> the product to use
+from isinglass.nn.quantized import LANES, Make, Quantized, stacked
 
 
 def read_quantized(path: Path, model: Decoder) -> dict[str, Quantized]:
@@ -49,13 +47,14 @@ def _quantized(file: GGUF, rename: Rename) -> Quantized | None:
 
 
 def with_quantized(packed: Decoder, weights: Mapping[str, Quantized], make: Make) -> Decoder:
-    """Put `make(weight, product)` in place of each product of a packed model whose weights are all there. Changes `packed`."""
+    """Put `make(weight, product)` in place of each product whose weights are all there and that adds no bias. Changes `packed`."""
 
     def replace(owner: nn.Module, attribute: str, *names: str) -> None:
         given = [weights[name] for name in names if name in weights]
         weight = stacked(given) if len(given) == len(names) else None
-        if weight is not None:
-            setattr(owner, attribute, make(weight, getattr(owner, attribute)))
+        product = getattr(owner, attribute)
+        if weight is not None and product.bias is None:
+            setattr(owner, attribute, make(weight, product))
 
     for number, layer in enumerate(packed.layers):
         block, prefix = cast(Block, layer), f"layers.{number}."

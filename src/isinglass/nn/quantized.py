@@ -17,7 +17,7 @@ from isinglass.nn.native import available, quantized_matvec
 
 GROUP = 32
 LANES = 16  # outputs computed side by side, as in quantized_matvec.cpp
-FEW_ROWS = 16  # with more rows a product is bound by arithmetic, and the dense weight is the faster one
+FEW_ROWS = 16  # with many rows a product is bound by arithmetic: in fp32 dense weights overtake codes between 16 and 64 rows
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ def stacked(weights: Sequence[Quantized]) -> Quantized | None:
     return Quantized(
         torch.cat([w.codes for w in weights]), torch.cat([w.scale for w in weights]), torch.cat(offsets) if offsets else None, first.bits
     )
+
+
+Make = Callable[[Quantized, nn.Module], nn.Module]  # (weight, its dense product) -> the product to use
 
 
 class QuantizedLinear(nn.Module):
@@ -86,10 +89,11 @@ def bf16_product(weight: Quantized, dense: nn.Module) -> nn.Module:
     return Int4Linear(weight, dense) if weight.bits == 4 else dense
 
 
-def fastest_product(dtype: torch.dtype) -> Callable[[Quantized, nn.Module], nn.Module] | None:
-    """What was measured faster than dense weights on this kind of machine (LOG.md, 2026-11-22); None where nothing was."""
+def fastest_product(dtype: torch.dtype) -> Make | None:
+    """What was measured faster than dense weights on this kind of processor (LOG.md, 2026-11-22); None where nothing was."""
     if dtype == torch.bfloat16:
-        return None if torch.cpu._is_avx512_bf16_supported() else bf16_product
+        emulated = torch.backends.cpu.get_cpu_capability() == "AVX512" and not torch.cpu._is_avx512_bf16_supported()
+        return bf16_product if emulated else None
     return QuantizedLinear if dtype == torch.float32 and available() else None
 
 
