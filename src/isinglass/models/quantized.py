@@ -52,8 +52,10 @@ def with_quantized(packed: Decoder, weights: Mapping[str, Quantized], make: Make
     def replace(owner: nn.Module, attribute: str, *names: str) -> None:
         given = [weights[name] for name in names if name in weights]
         weight = stacked(given) if len(given) == len(names) else None
+        if weight is None:
+            return  # a mixture of experts, or a feed-forward layer of one's own, has no such product
         product = getattr(owner, attribute)
-        if weight is not None and product.bias is None:
+        if product.bias is None:
             setattr(owner, attribute, make(weight, product))
 
     for number, layer in enumerate(packed.layers):
