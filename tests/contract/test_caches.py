@@ -53,6 +53,7 @@ CHOICES = choices(
         way=list(WAYS),
     ),
     possible,
+    drawn=["rows", "way"],
 )
 
 

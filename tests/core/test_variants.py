@@ -212,6 +212,8 @@ def test_names_come_from_the_folder_and_import_nothing(monkeypatch: pytest.Monke
     ("family", "left", "right"),
     [
         (positions.family, "rotary", "rotary(10000.0)"),
+        (positions.family, "rotary(base=40000)", "rotary(base=40000.0)"),
+        (positions.family, "rotary(scaling=llama3(4))", "rotary(10000.0, scaling=llama3(factor=4.0, low=1, original_context=8192))"),
         (masks.family, "causal&sliding_window( 4 )", "causal & sliding_window(window=4)"),
         (masks.family, "~(causal | sliding_window(4))", "~(causal|sliding_window(window=4))"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, product
+from random import Random
 from typing import Any
 
 FULL = os.environ.get("ISINGLASS_CONTRACT") == "full"
@@ -12,11 +13,23 @@ Choice = dict[str, Any]
 Pair = frozenset[tuple[str, Any]]
 
 
-def choices(factors: Mapping[str, Sequence[Any]], allowed: Callable[[Choice], bool] = lambda choice: True) -> list[Choice]:
-    """All allowed combinations when ISINGLASS_CONTRACT=full (`make contract`), else a pairwise cover of them."""
-    if FULL:
-        return [c for values in product(*factors.values()) if allowed(c := dict(zip(factors, values, strict=True)))]
-    return pairwise(factors, allowed)
+def choices(
+    factors: Mapping[str, Sequence[Any]], allowed: Callable[[Choice], bool] = lambda choice: True, drawn: Sequence[str] = ()
+) -> list[Choice]:
+    """A pairwise cover of the allowed combinations; with ISINGLASS_CONTRACT=full (`make contract`) their full product.
+
+    In the full product the factors named in `drawn` do not multiply: each combination of the others draws an allowed value of theirs.
+    """
+    if not FULL:
+        return pairwise(factors, allowed)
+    crossed, random = [name for name in factors if name not in drawn], Random(0)
+    beside = [dict(zip(drawn, values, strict=True)) for values in product(*(factors[name] for name in drawn))]
+    picked = []
+    for values in product(*(factors[name] for name in crossed)):
+        chosen = dict(zip(crossed, values, strict=True))
+        whole = ({**chosen, **others} for others in random.sample(beside, len(beside)))
+        picked += [{name: choice[name] for name in factors} for choice in whole if allowed(choice)][:1]
+    return picked
 
 
 def pairwise(factors: Mapping[str, Sequence[Any]], allowed: Callable[[Choice], bool]) -> list[Choice]:

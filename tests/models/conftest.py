@@ -16,6 +16,7 @@ GPT2 = dict(n_embd=32, n_layer=2, n_head=4, n_positions=64, vocab_size=256)
 LLAMA3_ROPE = dict(
     rope_type="llama3", rope_theta=500_000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16
 )
+YARN_ROPE = dict(rope_type="yarn", rope_theta=10_000.0, factor=4.0, original_max_position_embeddings=16)
 
 # name -> (transformers' family, its settings)
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -25,11 +26,13 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama tied": ("Llama", {**LLAMA, "tie_word_embeddings": True, "rms_norm_eps": 1e-5}),
     "llama, llama3 rope": ("Llama", {**LLAMA, "rope_parameters": LLAMA3_ROPE, "max_position_embeddings": 128}),
     "llama, linear rope": ("Llama", {**LLAMA, "rope_parameters": dict(rope_type="linear", rope_theta=10_000.0, factor=4.0)}),
+    "llama, yarn rope": ("Llama", {**LLAMA, "rope_parameters": YARN_ROPE, "max_position_embeddings": 64}),
     "llama, biases": ("Llama", {**LLAMA, "attention_bias": True, "mlp_bias": True}),
     "llama, wide heads": ("Llama", {**LLAMA, "head_dim": 16}),
     "llama, multi-head": ("Llama", {**LLAMA, "num_key_value_heads": 4}),
     "mistral": ("Mistral", {**LLAMA, "sliding_window": 5}),
     "mistral without window": ("Mistral", {**LLAMA, "sliding_window": None}),
+    "mistral, yarn rope": ("Mistral", {**LLAMA, "rope_parameters": YARN_ROPE, "max_position_embeddings": 64, "sliding_window": None}),
     "mixtral": ("Mixtral", {**LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "mixtral, windowed": ("Mixtral", {**LLAMA, "num_local_experts": 11, "num_experts_per_tok": 3, "sliding_window": 5}),
 }

@@ -150,6 +150,27 @@ def test_yarn_turns_and_grows() -> None:
     torch.testing.assert_close(turned.norm(dim=-1), 1.1386294 * x.norm(dim=-1))
 
 
+def test_yarn_grows_as_told() -> None:
+    x = torch.ones(1, 1, 3, 16)
+    turned = rotary("rotary(scaling=yarn(factor=4.0, original_context=2048, magnitude=0.5))").rotate(x, FIRST)
+    torch.testing.assert_close(turned.norm(dim=-1), 0.5 * x.norm(dim=-1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("factor=0.5, original_context=64", "yarn: factor = 0.5 and original_context = 64, expected at least 1"),
+        ("factor=2.0, original_context=0", "yarn: factor = 2.0 and original_context = 0, expected at least 1"),
+        ("factor=2.0, original_context=64, fast=1.0", "yarn: fast = 1.0 and slow = 1.0, expected fast > slow > 0"),
+        ("factor=2.0, original_context=64, edges='round'", "yarn: edges = 'round', expected 'whole' or 'exact'"),
+        ("factor=2.0, original_context=64, magnitude=0.0", "yarn: magnitude = 0.0, expected more than 0"),
+    ],
+)
+def test_a_yarn_that_cannot_be_is_refused(arguments: str, told: str) -> None:
+    with pytest.raises(VariantError, match=told):
+        rotary(f"rotary(scaling=yarn({arguments}))")
+
+
 def test_ntk_scaling_is_the_dynamic_one_at_a_length() -> None:
     """At 8,192 tokens, four times 2,048, the dynamic factor 4 is 4 * 4 - 3 = 13."""
     ours = rotary("rotary(scaling=ntk(factor=13.0))").frequencies(torch.device("cpu"))

@@ -201,21 +201,28 @@ class Family(Generic[T]):
         return self._build(value, context, where)
 
     def spelled(self, text: str) -> str:
-        """One spelling for equal expressions of this family: arguments by name, defaults filled in.
+        """One spelling for equal expressions of this family: arguments by name, defaults filled in, 4 as 4.0 where floats are meant.
 
-        Nested variants keep their own spelling.
+        Nested variants likewise, where the module's NESTED says of which family an argument is; others keep their own spelling.
         """
         return str(self._spelled(parse(text)))
 
     def _spelled(self, call: Expression) -> Expression:
         if isinstance(call, Combined):
             return Combined(call.symbol, self._spelled(call.left), None if call.right is None else self._spelled(call.right))
-        signature = inspect.signature(self.module(call.name).build)
+        module = self.module(call.name)
+        signature = inspect.signature(module.build)
         skipped = [name for name, p in signature.parameters.items() if p.default is p.empty][:1]
         bound = signature.bind_partial(*([None] * len(skipped)), *call.args, **dict(call.kwargs))
         bound.apply_defaults()
-        named = tuple((k, v) for k, v in bound.arguments.items() if k not in skipped and v is not None)
-        return Call(call.name, (), named)
+        kept = {k: v for k, v in bound.arguments.items() if k not in skipped and v is not None}
+        hints, nested = get_type_hints(module.build), getattr(module, "NESTED", {})
+        for name, value in kept.items():
+            if name in nested:
+                kept[name] = nested[name]._spelled(parse(str(value)))
+            elif hints.get(name) in (float, float | None):
+                kept[name] = float(value)  # 4 and 4.0 are the same there
+        return Call(call.name, (), tuple(kept.items()))
 
     def _combine(self, node: Combined, context: tuple[Any, ...], where: str) -> T:
         sides = [self.resolve(side, *context, where=where) for side in (node.left, node.right) if side is not None]

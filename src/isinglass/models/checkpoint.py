@@ -19,6 +19,7 @@ from isinglass.core.errors import CheckpointError
 from isinglass.core.files import atomic, write_atomic
 from isinglass.core.variants import Family
 from isinglass.models import heads, presets
+from isinglass.models.adapted import merge
 from isinglass.models.assembly import attention_dims
 from isinglass.models.config import DecoderConfig, EncoderDecoderConfig, ModelConfig, model_config
 from isinglass.models.names import NameMap, export_names, import_names
@@ -147,7 +148,7 @@ def _gguf_config(file: GGUF, path: Path) -> DecoderConfig:
     architecture = file.metadata.get("general.architecture")
     if architecture != "llama":
         raise CheckpointError(f"{path}: GGUF architecture {architecture!r} is not known here", details=["known: llama (also Mistral)"])
-    config = llama.from_gguf(file.metadata)
+    config = llama.from_gguf(file.metadata, file.read("rope_freqs.weight").tolist() if "rope_freqs.weight" in file.tensors else None)
     return config.model_copy(update={"embeddings": "untied"}) if "output.weight" in file.tensors else config
 
 
@@ -177,8 +178,12 @@ def most_layers(config: ModelConfig) -> int:
 
 
 def write_isinglass(model: Model, folder: Path) -> None:
-    """`config.toml` and `model.safetensors` in our names. CheckpointError for a config that holds objects."""
+    """`config.toml` and `model.safetensors` in our names; a LoRA is merged.
+
+    CheckpointError for a config that holds objects, EngineError for a prefix.
+    """
     _refuse_objects(model.config)
+    model = merge(model)
     write_toml(folder / "config.toml", model.config.to_dict())
     _save(model.state_dict(), folder)
 
@@ -186,9 +191,10 @@ def write_isinglass(model: Model, folder: Path) -> None:
 def write_huggingface(model: Model, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
     """`config.json` and `model.safetensors` as transformers (and vLLM, llama.cpp's converter, ...) read them.
 
-    Raises CheckpointError when the family's format cannot express one of the model's settings.
+    A LoRA is merged. Raises CheckpointError when the family's format cannot express one of the model's settings, EngineError for a prefix.
     """
     _refuse_objects(model.config)
+    model = merge(model)
     preset = presets.family.module(model.config.family)
     theirs = preset.to_huggingface(model.config) if hasattr(preset, "to_huggingface") else None
     if theirs is None:

@@ -9,14 +9,13 @@ Paper: Touvron et al. 2023, LLaMA; Grattafiori et al. 2024, The Llama 3 Herd of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isinglass.core.errors import CheckpointError, closest
 from isinglass.models.config import DecoderConfig
 from isinglass.models.names import NameMap, Rename, simple
-from isinglass.models.presets._settings import arguments, config, settings
-from isinglass.nn.attention import positions
+from isinglass.models.presets._rope import rope_parameters, rotary_expression, rotary_from_gguf
+from isinglass.models.presets._settings import config, settings
 
 EXAMPLE = dict(d_model=64, n_layers=2, n_heads=4, n_kv_heads=2, d_ff=128, vocab_size=256)
 MODEL_TYPE = "llama"
@@ -48,41 +47,6 @@ def build(size: str = "smollm2-135m", **overrides: Any) -> DecoderConfig:
     return config({**_DEFAULTS, **settings("llama", SIZES, size, overrides)})
 
 
-def rotary_expression(theirs: Mapping[str, Any]) -> str:
-    """`rotary(...)` from `rope_parameters` (transformers 5) or `rope_theta` with `rope_scaling` (before)."""
-    rope = dict(theirs.get("rope_scaling") or {}) | dict(theirs.get("rope_parameters") or {})
-    base = float(rope.get("rope_theta") or theirs.get("rope_theta") or 10_000.0)
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind == "default":
-        return f"rotary(base={base!r})"
-    if kind == "linear":
-        return f"rotary(base={base!r}, scaling=linear(factor={float(rope['factor'])!r}))"
-    if kind == "llama3":
-        low, high, original = float(rope["low_freq_factor"]), float(rope["high_freq_factor"]), rope["original_max_position_embeddings"]
-        inner = f"llama3(factor={float(rope['factor'])!r}, low={low!r}, high={high!r}, original_context={original})"
-        return f"rotary(base={base!r}, scaling={inner})"
-    near = closest(kind, ["linear", "llama3"])
-    raise CheckpointError(
-        f"rope_type {kind!r} in config.json is not known here", details=["known: default, linear, llama3"], hint=near or ""
-    )
-
-
-def _rope_parameters(position: Any) -> dict[str, Any]:
-    """Their `rope_parameters` from our expression; empty when it is not rotary, or another one in each layer."""
-    name, found = arguments(positions.family.spelled(position)) if isinstance(position, str) else ("", {})
-    if name != "rotary":
-        return {}
-    result: dict[str, Any] = {"rope_theta": found.get("base", 10_000.0), "rope_type": "default"}
-    scaling = found.get("scaling")
-    if scaling is not None:
-        inner = {"factor": 8.0, "low": 1.0, "high": 4.0, "original_context": 8192} | dict(scaling.kwargs)
-        result |= {"rope_type": scaling.name, "factor": inner["factor"]}
-        if scaling.name == "llama3":
-            result |= {"low_freq_factor": inner["low"], "high_freq_factor": inner["high"]}
-            result |= {"original_max_position_embeddings": inner["original_context"]}
-    return result
-
-
 def flat_from_huggingface(theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Our flat settings from the values of their `config.json`; Mistral reads the same keys."""
     bias = ", bias=True" if theirs.get("mlp_bias") else ""
@@ -111,7 +75,7 @@ def from_huggingface(theirs: Mapping[str, Any]) -> DecoderConfig:
 
 def to_huggingface(ours: DecoderConfig) -> dict[str, Any]:
     """The values of their `config.json`; `rope_theta` and `rope_scaling` are repeated for versions before 5."""
-    rope = _rope_parameters(ours.attention.position)
+    rope = rope_parameters(ours.attention.position)
     scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
     return dict(
         model_type=MODEL_TYPE,
@@ -156,8 +120,8 @@ HUGGINGFACE = NameMap(
 )
 
 
-def from_gguf(metadata: Mapping[str, Any]) -> DecoderConfig:
-    """Our config from the metadata of a GGUF file of architecture `llama` (Mistral's files say so too)."""
+def from_gguf(metadata: Mapping[str, Any], stretches: Sequence[float] | None = None) -> DecoderConfig:
+    """Our config from the metadata of a GGUF file of architecture `llama` (Mistral's files say so too) and its `rope_freqs.weight`."""
     get = {key.removeprefix("llama."): value for key, value in metadata.items()}.get
     window, heads, d_model = get("attention.sliding_window"), get("attention.head_count"), get("embedding_length")
     # vocab_size is optional in the format; the tokenizer's list is as long
@@ -173,7 +137,7 @@ def from_gguf(metadata: Mapping[str, Any]) -> DecoderConfig:
             n_heads=heads,
             n_kv_heads=get("attention.head_count_kv") or heads,
             d_head=get("attention.key_length"),
-            position=f"rotary(base={float(get('rope.freq_base') or 10_000.0)!r})",
+            position=rotary_from_gguf(get, stretches),
             mask="causal" if not window else f"causal & sliding_window({window})",
             norm_eps=get("attention.layer_norm_rms_epsilon") or 1e-5,
             **_DEFAULTS,

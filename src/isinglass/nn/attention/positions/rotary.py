@@ -19,6 +19,7 @@ from isinglass.nn.attention.position import Position, Scaling
 from isinglass.nn.attention.slots import Slots
 
 EXAMPLE = dict(base=10000.0)
+NESTED = {"scaling": scalings.family}
 
 
 class Rotary(Position):

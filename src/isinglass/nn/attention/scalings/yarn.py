@@ -5,7 +5,7 @@ Why: softmax over more keys spreads out; a temperature set by the stretch undoes
 Math: rank(r) = the wave that turns r times in the original context; ramp from rank(fast) to rank(slow);
       theta' = theta (1 - ramp) + theta / factor * ramp; cos and sin are multiplied by 0.1 ln(factor) + 1
 Cost: none
-Used by: Qwen2.5 and DeepSeek-V3 beyond their trained length
+Used by: Qwen2.5 and DeepSeek-V3 beyond their trained length; gpt-oss, with edges='exact'
 Paper: Peng et al. 2023, YaRN: Efficient Context Window Extension of Large Language Models
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isinglass.core.errors import VariantError
 from isinglass.nn.attention.dims import Dims
 from isinglass.nn.attention.position import Scaling
 
@@ -27,18 +28,18 @@ class Yarn(Scaling):
     original_context: int
     fast: float
     slow: float
-
-    @property
-    def magnitude(self) -> float:  # type: ignore[override]
-        return 0.1 * math.log(self.factor) + 1.0 if self.factor > 1 else 1.0
+    edges: str
+    magnitude: float = 1.0
 
     def __call__(self, frequencies: Tensor) -> Tensor:
         ranks = torch.arange(len(frequencies), dtype=torch.float32, device=frequencies.device)
-        # frequencies fall by the same ratio from wave to wave; the transition lies between whole ranks
+        # frequencies fall by the same ratio from wave to wave
         step = math.log(float(frequencies[0])) - math.log(float(frequencies[-1]))
         step /= max(len(frequencies) - 1, 1)
         first, last = (self._rank(turns, step) for turns in (self.fast, self.slow))
-        first, last = max(math.floor(first), 0), min(math.ceil(last), 2 * len(frequencies) - 1)
+        if self.edges == "whole":
+            first, last = math.floor(first), math.ceil(last)
+        first, last = max(first, 0), min(last, 2 * len(frequencies) - 1)
         ramp = ((ranks - first) / max(last - first, 0.001)).clamp(0, 1)
         return frequencies / self.factor * ramp + frequencies * (1 - ramp)
 
@@ -46,6 +47,26 @@ class Yarn(Scaling):
         return math.log(self.original_context / (2 * math.pi * turns)) / step
 
 
-def build(dims: Dims, factor: float, original_context: int, fast: float = 32.0, slow: float = 1.0) -> Scaling:
-    """`fast` and `slow` are turns per original context above and below which a wave counts as fast or slow."""
-    return Yarn(factor, original_context, fast, slow)
+def build(
+    dims: Dims,
+    factor: float,
+    original_context: int,
+    fast: float = 32.0,
+    slow: float = 1.0,
+    magnitude: float | None = None,
+    edges: str = "whole",
+) -> Scaling:
+    """`fast` and `slow` are turns per original context above and below which a wave counts as fast or slow.
+
+    `magnitude` replaces the growth 0.1 ln(factor) + 1; the ramp's `edges` stand at "whole" ranks, as in the paper's code, or "exact" ones.
+    """
+    if factor < 1 or original_context < 1:
+        raise VariantError(f"yarn: factor = {factor!r} and original_context = {original_context!r}, expected at least 1")
+    if not fast > slow > 0:
+        raise VariantError(f"yarn: fast = {fast!r} and slow = {slow!r}, expected fast > slow > 0")
+    if edges not in ("whole", "exact"):
+        raise VariantError(f"yarn: edges = {edges!r}, expected 'whole' or 'exact'")
+    growth = 0.1 * math.log(factor) + 1.0 if magnitude is None else magnitude
+    if growth <= 0:
+        raise VariantError(f"yarn: magnitude = {magnitude!r}, expected more than 0")
+    return Yarn(factor, original_context, fast, slow, edges, growth)
