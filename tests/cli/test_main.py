@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import resource
 import shlex
@@ -27,6 +28,14 @@ CHEAP = [
 ]
 
 
+def test_quiet_also_holds_for_what_the_package_logs(cli, monkeypatch, caplog):
+    log = logging.getLogger("isinglass.nn.native")
+    monkeypatch.setattr(main_module, "_run", lambda arguments: log.warning("building for %s", arguments[1:]) or 0)
+    assert cli("doctor").code == cli("doctor", "--quiet").code == 0
+    assert [record.message for record in caplog.records] == ["building for []"]
+    assert logging.getLogger("isinglass").level == logging.NOTSET
+
+
 @pytest.mark.parametrize("name", VERBS)
 def test_help_of_a_verb_has_its_line_its_options_and_its_examples(cli, name):
     ran = cli(name, "--help")
@@ -37,7 +46,7 @@ def test_help_of_a_verb_has_its_line_its_options_and_its_examples(cli, name):
         assert " ".join(example.split()) in text
 
 
-@pytest.mark.parametrize("name", [name for name in VERBS if name not in ("model", "assets", "bench", "verify")])
+@pytest.mark.parametrize("name", [name for name in VERBS if name not in ("model", "data", "assets", "bench", "verify")])
 def test_every_verb_has_the_three_options(cli, name):
     out = cli(name, "--help").out
     assert all(option in out for option in ("--json", "--save", "--quiet"))
@@ -45,7 +54,18 @@ def test_every_verb_has_the_three_options(cli, name):
 
 @pytest.mark.parametrize(
     "arguments",
-    ["model list", "model show", "assets list", "assets get", "tokens compare", "tokens audit", "verify claims", "bench attention"],
+    [
+        "model list",
+        "model show",
+        "assets list",
+        "assets get",
+        "tokens compare",
+        "tokens audit",
+        "verify claims",
+        "bench attention",
+        "data show",
+        "data prepare",
+    ],
 )
 def test_parts_of_verbs_have_the_three_options(cli, arguments):
     out = cli(*arguments.split(), "--help").out

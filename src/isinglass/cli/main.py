@@ -5,9 +5,11 @@ Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from cyclopts import App, CycloptsError
 
@@ -22,6 +24,8 @@ VERBS = {
     "predict": "What a model expects next, at several temperatures.",
     "generate": "Continue a prompt.",
     "chat": "Talk with a model.",
+    "train": "Train a model as a recipe says: pretraining, fine-tuning, alignment.",
+    "data": "Look at a corpus, and prepare one for training.",
     "model": "What a model is made of: its tree, its parameters, its costs.",
     "assets": "Vocabularies, weights and texts: what is here, and fetching the rest.",
     "export": "Write a model to a folder that others can read.",
@@ -58,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # no character may stop the output
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with _log_level(logging.ERROR if "--quiet" in given else logging.WARNING):
+            code = _run(given)
         sys.stdout.flush()
         return code
     except IsinglassError as error:
@@ -71,6 +77,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader has what it wanted (| head); Python must not complain when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+@contextmanager
+def _log_level(level: int) -> Iterator[None]:
+    """What the package logs along the way (that it builds something for 10 s) goes to stderr as Python does it, from this level on."""
+    log = logging.getLogger("isinglass")
+    before = log.level
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _run(arguments: list[str]) -> int:

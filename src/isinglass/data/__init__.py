@@ -1,0 +1,1 @@
+"""Records: texts from files to batches."""

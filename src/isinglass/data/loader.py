@@ -1,0 +1,60 @@
+"""The loader: which examples come next. Its whole state is one number, so training resumes at the exact example."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isinglass.core.errors import ConfigError, DataError
+from isinglass.core.runtime import derive_seed
+
+
+class Draw(NamedTuple):
+    """An example, and the place in the whole order at which it was drawn (which seeds whatever is random about it)."""
+
+    place: int
+    example: int
+
+
+class Loader:
+    """Draws `batch_size` example numbers at a time, every example once per epoch, each epoch in another order.
+
+    The order follows from (seed, epoch) alone. With several processes each gets its share of the same batch (`rank` of `world`), so the
+    number of processes changes no batch. `drawn` counts the examples drawn so far, by all processes: set it, and the loader goes on there.
+
+    >>> loader = Loader(4, batch_size=2, seed=0)
+    >>> sorted(draw.example for draw in loader.draw() + loader.draw())
+    [0, 1, 2, 3]
+    """
+
+    def __init__(self, n_examples: int, batch_size: int, seed: int, *, rank: int = 0, world: int = 1) -> None:
+        if n_examples < 1:
+            raise DataError("there is no example to learn from", hint="give more text, or a shorter context_length")
+        if batch_size < 1 or batch_size % world:
+            raise ConfigError(f"batch_size = {batch_size!r} for {world} processes: expected a multiple of {world}")
+        self.n_examples, self.batch_size, self.seed = n_examples, batch_size, seed
+        self.rank, self.world = rank, world
+        self.drawn = 0
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, with the part of the present one."""
+        return self.drawn / self.n_examples
+
+    def draw(self) -> list[Draw]:
+        """The next batch: this process's share of it."""
+        places = range(self.drawn + self.rank, self.drawn + self.batch_size, self.world)
+        chosen = [Draw(place, int(self._ordered(place // self.n_examples)[place % self.n_examples])) for place in places]
+        self.drawn += self.batch_size
+        return chosen
+
+    def _ordered(self, epoch: int) -> NDArray[np.int64]:
+        if epoch != self._epoch:
+            # RandomState, since numpy promises that its streams never change (NEP 19), which it does not for newer generators
+            source = np.random.RandomState(np.random.MT19937(derive_seed(self.seed, "order", epoch)))
+            self._order = source.permutation(self.n_examples)
+            self._epoch = epoch
+        return self._order
