@@ -220,3 +220,9 @@ def test_a_page_holds_the_bundle_once_and_unique_anchors():
 
 def test_a_page_without_charts_is_small():
     assert len(page("Words", [Section("One", ["text"])])) < 20_000
+
+
+def test_the_same_figure_gives_the_same_bytes_and_two_drawings_share_no_name():
+    names = [set(re.findall(r'id="([^"]+)"', svg)) for svg in (one(0).to_svg(), one(0).to_svg(), one(2).to_svg())]
+    assert one(0).to_svg() == one(0).to_svg() and names[0] and not names[0] & names[2]
+    assert set(re.findall(r"url\(#([^)]+)\)", one(2).to_svg())) <= names[2]

@@ -13,7 +13,7 @@ from typing import Any
 from isinglass.show import theme
 
 VEGA = "vega"  # the charts' JavaScript; everything else is a file under static/
-_ORDER = (VEGA, "card", "figure", "attention_grid", "page")
+_ORDER = (VEGA, "card", "figure", "attention_grid", "page", "document")
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _WIDTH = 640  # of a still picture, in pixels, unless the specification says another; a page gives its own width
+_CLIP = re.compile(r"(?<=[\"#])clip\d+(?=[\")])")  # how Vega names the frames of a drawing
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name, never fetched
 
 
@@ -79,7 +82,7 @@ class Figure(Showable):
         title = {"text": self.title, **({"subtitle": list(self.notes)} if self.notes else {})}
         spec = {"$schema": _SCHEMA, "width": _WIDTH, **self._spec, "title": title}
         config = theme.vega_config(palette) | {"background": palette.surface, "padding": 16}
-        return vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[])
+        return _own_names(vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[]))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         # A still picture shows everywhere, also where scripts are refused or were lost when the notebook was saved.
@@ -103,3 +106,11 @@ class Figure(Showable):
             ".txt": lambda: self.to_terminal(120, color=False) + "\n",
         }
         return makers | ({".csv": self.to_csv} if self._data is not None else {})
+
+
+def _own_names(svg: str) -> str:
+    """The drawing with names from its content instead of Vega's running number: the same figure gives the same bytes, and the names of
+    two drawings on one page differ."""
+    numbers = {name: place for place, name in enumerate(dict.fromkeys(_CLIP.findall(svg)))}
+    digest = hashlib.sha256(_CLIP.sub("clip", svg).encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return _CLIP.sub(lambda found: f"clip-{digest}-{numbers[found.group()]}", svg)

@@ -5,21 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from isinglass.show import embed
-from isinglass.show.showable import Showable
+
+
+class Item(Protocol):
+    """What a section can hold: a result that shows itself, or another piece of HTML. `needs` names what `embed.shared` must bring."""
+
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+
+    def html_fragment(self, key: str) -> str: ...
 
 
 @dataclass(frozen=True)
 class Section:
     """A heading, paragraphs of plain text (`code` between backticks), and the results that belong to it.
 
-    `id` is the anchor; None makes one from the title.
+    `id` is the anchor; None makes one from the title. An empty title stands for what comes before the first heading: it is not listed.
     """
 
     title: str
     text: Sequence[str] = ()
-    items: Sequence[Showable] = field(default=())
+    items: Sequence[Item] = field(default=())
     id: str | None = None
 
 
@@ -34,6 +43,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
     links = "".join(
         f'<li><a href="#{embed.text(anchor)}">{embed.text(section.title)}</a></li>'
         for anchor, section in zip(anchors, sections, strict=True)
+        if section.title
     )
     body = "\n".join(_section(anchor, section) for anchor, section in zip(anchors, sections, strict=True))
     needs = {name for section in sections for item in section.items for name in item.needs} | {"page"}
@@ -50,6 +60,8 @@ def _section(anchor: str, section: Section) -> str:
     prose = "".join(f'<p class="ig-prose">{_prose(paragraph)}</p>\n' for paragraph in section.text)
     items = "\n".join(item.html_fragment(f"{anchor}-{number}") for number, item in enumerate(section.items, start=1))
     name = embed.text(anchor)
+    if not section.title:
+        return f'<section id="{name}">{prose}{items}</section>'
     heading = f'<h2 id="{name}-title">{embed.text(section.title)}</h2>'
     return f'<section id="{name}" aria-labelledby="{name}-title">{heading}\n{prose}{items}</section>'
 

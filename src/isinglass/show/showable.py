@@ -86,12 +86,13 @@ class Showable(ABC):
         table = self.data
         if table is None:
             return ""
-        columns = [{"name": name, "values": [row.get(name) for row in table.rows]} for name in table.columns]
+        rows = table.rows
+        columns = [{"name": name, "values": [row.get(name) for row in rows]} for name in table.columns]
         data = f'<script type="application/json" class="ig-data">{embed.script_json({"title": self.title, "columns": columns})}</script>'
         if table is self:
             return data
-        more = f'<p class="ig-note">The first {_TWIN_ROWS} of {len(table.rows):,} rows; the downloads hold all.</p>'
-        rest = more if len(table.rows) > _TWIN_ROWS else ""
+        more = f'<p class="ig-note">The first {_TWIN_ROWS} of {len(rows):,} rows; the downloads hold all.</p>'
+        rest = more if len(rows) > _TWIN_ROWS else ""
         return f"{data}<details><summary>The same as a table</summary>{table.grid_html(_TWIN_ROWS)}{rest}</details>"
 
     def to_html(self) -> str:

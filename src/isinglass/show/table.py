@@ -84,9 +84,9 @@ class Table(Showable):
         """Headings as a person reads them."""
         return [format.heading(name, self._units.get(name)) for name in self._columns]
 
-    def cells(self) -> list[list[str]]:
-        """All cells as a person reads them."""
-        return [[format.value(row.get(name), self._units.get(name)) for name in self._columns] for row in self._rows]
+    def cells(self, limit: int | None = None) -> list[list[str]]:
+        """The cells of the first `limit` rows (None: of all) as a person reads them."""
+        return [[format.value(row.get(name), self._units.get(name)) for name in self._columns] for row in self._rows[:limit]]
 
     def is_number(self, column: str) -> bool:
         """Whether a column holds numbers (and so is set flush right)."""
@@ -113,13 +113,15 @@ class Table(Showable):
         escaped = [line if line is align else [_markdown(cell) for cell in line] for line in lines]
         return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        # where a document is made from a notebook, a pipe table reads better than the terminal's
+        return {**super()._repr_mimebundle_(include, exclude), "text/markdown": f"**{_markdown(self.title)}**\n\n{self.to_markdown()}"}
+
     def grid_html(self, limit: int | None = None) -> str:
         """The `<table>` element with its first `limit` rows."""
         kinds = [' class="ig-number"' if self.is_number(name) else "" for name in self._columns]
         head = "".join(f'<th scope="col"{kind}>{embed.text(cell)}</th>' for kind, cell in zip(kinds, self.headings(), strict=True))
-        lines = (
-            "".join(f"<td{kind}>{embed.text(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in self.cells()[:limit]
-        )
+        lines = ("".join(f"<td{kind}>{embed.text(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in self.cells(limit))
         body = "\n".join(f"<tr>{line}</tr>" for line in lines)
         # the wrapper scrolls, so it must be reachable by keyboard
         return (

@@ -92,6 +92,7 @@ def render(renderable: RenderableType, width: int | None = None, *, color: bool 
     probe = results()
     console = Console(
         file=io.StringIO(),
+        force_jupyter=False,  # inside of a kernel Rich would show an empty output of its own beside the result
         width=max(1, width or probe.width),
         force_terminal=allowed,
         color_system="truecolor" if allowed else None,
