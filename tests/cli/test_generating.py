@@ -43,6 +43,20 @@ def test_temperature_zero_is_greedy_and_seeds_decide(cli, tiny_folder):
     assert hot[0] == hot[1] != hot[2]
 
 
+def test_what_became_of_drafted_tokens_is_told(cli, tiny_folder):
+    assert generate(cli, tiny_folder)["speculated"] is None
+    asked = ("--strategy", "speculative(draft=prompt_lookup(ngram=2), n_tokens=3)", "--ignore-end")
+    found = generate(cli, tiny_folder, *asked, prompt="one two one two one two")
+    counts = found["speculated"]
+    assert found["ids"] == generate(cli, tiny_folder, "--ignore-end", prompt="one two one two one two")["ids"]
+    assert counts["accepted"] + counts["passes"] == 6 and counts["proposed"] >= counts["accepted"]
+    assert counts["acceptance"] == counts["accepted"] / counts["proposed"] and counts["tokens_per_pass"] == 6 / counts["passes"]
+    told = cli("generate", tiny_folder, "one two one two one two", "--max-tokens", "6", *asked).err
+    assert f"{counts['accepted']} of {counts['proposed']} drafted tokens accepted ({counts['acceptance']:.0%}), " in told
+    assert f", {counts['tokens_per_pass']:.2f} tokens per pass; " in told
+    assert "drafted" not in cli("generate", tiny_folder, "one two", "--max-tokens", "6").err
+
+
 @pytest.mark.parametrize(
     ("options", "expression"),
     [

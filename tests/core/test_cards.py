@@ -21,7 +21,7 @@ CONTEXT = {
     **dict.fromkeys(("masks", "positions", "kernels", "scalings"), (DIMS,)),
     "caches": (CacheDims(2, 1, 2, 8, 16),),
     "feedforward": (FeedForwardDims(16, 24),),
-    **dict.fromkeys(("presets", "filters", "strategies"), ()),
+    **dict.fromkeys(("presets", "filters", "strategies", "adapters", "optimizers", "schedules", "steps", "objectives"), ()),
 }
 
 

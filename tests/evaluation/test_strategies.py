@@ -12,7 +12,7 @@ from isinglass.evaluation.strategies import comparing, tables
 from isinglass.generation.lm import LM
 from isinglass.metrics.diversity import distinct, self_bleu
 
-STRATEGIES = ["greedy", "sample(temperature=1.5)", "beam(n_beams=2)", "speculative(draft=prompt_lookup(ngram=2))"]
+STRATEGIES = ["greedy", "sample(temperature=1.5)", "beam(n_beams=2)", "contrastive(k=3)", "speculative(draft=prompt_lookup(ngram=2))"]
 
 
 def test_measures_are_those_of_the_texts(tiny_lm: LM) -> None:
@@ -39,7 +39,7 @@ def test_the_tables_say_what_the_numbers_do(tiny_lm: LM) -> None:
     by_name = {row["strategy"]: row for row in measures.rows}
     assert by_name["greedy"]["self_bleu"] == pytest.approx(1.0)
     assert by_name["sample(temperature=1.5)"]["self_bleu"] < 0.9
-    assert [by_name[name]["acceptance"] is None for name in STRATEGIES] == [True, True, True, False]
+    assert [by_name[name]["acceptance"] is None for name in STRATEGIES] == [True, True, True, True, False]
     assert [row["text"] for row in texts.rows][:2] == [results[0].samples[0].text] * 2
     assert "acceptance" not in tables(results[:1], "abcabc")[0].columns
 

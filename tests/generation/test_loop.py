@@ -248,7 +248,7 @@ ERRORS: dict[str, tuple[dict[str, Any], type[IsinglassError], str]] = {
     "top_k 1.5": (dict(strategy="sample(top_k=1.5)"), VariantError, r"sample: top_k = 1.5: Input should be a valid integer"),
     "repetition 0": (dict(strategy="sample(repetition=0)"), VariantError, r"repetition: penalty = 0, expected a number > 0"),
     "ban outside": (dict(strategy="sample(ban=[300])"), EngineError, "ban: token id 300 is outside the vocabulary of 256"),
-    "unknown strategy": (dict(strategy="gredy"), VariantError, r"unknown strategy 'gredy' in strategy[\s\S]*known: beam, greedy, sample, speculative[\s\S]*did you mean 'greedy'"),
+    "unknown strategy": (dict(strategy="gredy"), VariantError, r"unknown strategy 'gredy' in strategy[\s\S]*known: beam, contrastive, greedy, sample, speculative[\s\S]*did you mean 'greedy'"),
     "unknown setting": (dict(strategy="sample(top_q=0.9)"), VariantError, r"top_q[\s\S]*sample takes: temperature=None, top_k=None, top_p=None"),
     "empty stop": (dict(stop=["a", ""]), EngineError, r"stop = \['a', ''\]: a stop string must not be empty"),
 }  # fmt: skip

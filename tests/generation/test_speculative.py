@@ -191,6 +191,15 @@ def test_the_temperature_goes_to_the_chooser(tiny_lm: LM) -> None:
         ig.generate(tiny_lm, "abc", strategy="speculative(choose=sample(temperature=1))", temperature=0.7)
 
 
+def test_a_draft_spelled_as_an_expression(tiny_lm: LM) -> None:
+    """Alone as inside the strategy's own expression."""
+    whole = ig.generate(tiny_lm, "abcabc", strategy="speculative(draft=prompt_lookup(ngram=2))", max_tokens=12)
+    for draft in ("prompt_lookup(ngram=2)", "prompt_lookup"):
+        found = ig.generate(tiny_lm, "abcabc", strategy=speculative.build(draft=draft), max_tokens=12)
+        assert found.ids == whole.ids
+        assert found.speculated is not None
+
+
 def test_a_draft_by_name(make_lm: Callable[..., LM], tmp_path: Path) -> None:
     lm = make_lm("tiny")
     folder = ig.export(lm, tmp_path / "small")

@@ -156,7 +156,7 @@ def test_minilm_is_exported_and_loads_again(minilm: Any, tmp_path: Path) -> None
     assert torch.equal(again.model(ids)["pooling"], minilm.model(ids)["pooling"])
     with torch.no_grad():
         theirs = reload("BertModel", folder)(ids).last_hidden_state
-    torch.testing.assert_close(minilm.model.encoder(ids), theirs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(minilm.model.body(ids), theirs, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("verb", [lambda lm: ig.generate(lm, "Hello"), lambda lm: ig.trace(lm, "Hello"), lambda lm: ig.generate(lm, ["a", "b"], max_tokens=2)])  # fmt: skip
@@ -225,11 +225,11 @@ def test_taps(placement: str) -> None:
     assert set(tap.kept) == {"embed", "heads.span", *last, *(f"layers.{n}.{name}" for n in range(2) for name in BLOCK)}
     torch.testing.assert_close(seen, model(ids)["span"], atol=1e-5, rtol=1e-5)
     if placement == "post":
-        block, kept = model.encoder.layers[1], tap.kept
+        block, kept = model.body.layers[1], tap.kept
         middle = block.attention_norm(kept["layers.1.resid_pre"] + kept["layers.1.attention.out"])
         torch.testing.assert_close(kept["layers.1.resid_mid"], middle)
         torch.testing.assert_close(kept["layers.1.resid_post"], block.mlp_norm(middle + kept["layers.1.mlp.post"]))
-        assert torch.equal(model.encoder(ids, tap=Watch("layers.0.mlp.pre")), model.encoder(ids))
+        assert torch.equal(model.body(ids, tap=Watch("layers.0.mlp.pre")), model.body(ids))
 
 
 def test_without_heads_it_is_an_encoder_whose_tokens_see_both_sides() -> None:
@@ -251,8 +251,8 @@ def test_the_sequence_classifier_equals_torchs_own_layers() -> None:
     assert isinstance(model, HeadedModel)
     ids = random_ids(2, 11, vocab=256)
     angles = torch.arange(11)[:, None] / 10_000 ** (torch.arange(0, 32, 2) / 32)
-    x = nn.functional.embedding(ids, model.encoder.embed_tokens.weight) * 32**0.5 + torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
-    for layer in model.encoder.layers:
+    x = nn.functional.embedding(ids, model.body.embed_tokens.weight) * 32**0.5 + torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+    for layer in model.body.layers:
         theirs = nn.TransformerEncoderLayer(32, 4, 128, dropout=0.0, batch_first=True).eval()
         attention = [getattr(layer.attention, f"{p}_proj") for p in "qkv"]
         weights = {

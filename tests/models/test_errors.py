@@ -108,11 +108,24 @@ def test_an_unknown_model_type(folder: Path) -> None:
     assert "known: bert, gpt2, llama, mistral, mixtral, t5" in text
 
 
-def test_an_unknown_rope_type(folder: Path) -> None:
-    change(folder, rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0})
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("dynamic", "up to max_position_embeddings tokens it equals 'default': write that as the rope_type to load the model for those"),
+        ("longrope", None),
+        ("yarm", "did you mean 'yarn'?"),
+    ],
+)
+def test_an_unknown_rope_type(kind: str, hint: str | None, folder: Path) -> None:
+    change(folder, rope_parameters={"rope_type": kind, "rope_theta": 1e4, "factor": 4.0})
     text = message(folder)
-    assert "rope_type 'yarn' in config.json is not known here" in text
-    assert "known: default, linear, llama3" in text
+    assert f"rope_type {kind!r} in config.json is not known here\n  known: default, linear, llama3, yarn" in text
+    assert text.endswith(f"hint: {hint}") if hint else "hint" not in text
+
+
+def test_a_rope_type_without_what_it_needs(folder: Path) -> None:
+    change(folder, rope_parameters={"rope_type": "yarn", "rope_theta": 1e4})
+    assert f"cannot read {str(folder / 'config.json')!r}: KeyError: 'factor'" in message(folder)
 
 
 @pytest.mark.parametrize(("values", "fault"), [("{", "JSONDecodeError"), ('{"model_type": "llama"}', "KeyError: 'vocab_size'")])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,19 @@ def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.M
         EngineError, match=r"need a C\+\+ compiler, and neither g\+\+ nor clang\+\+ was found\nhint: install g\+\+, or set CXX"
     ):
         native.quantized_matvec()
+
+
+@needs_compiler
+@pytest.mark.parametrize("quiet", ["", "logging.getLogger('isinglass').setLevel('ERROR')"])
+def test_a_build_is_announced_once(quiet: str, tmp_path: Path) -> None:
+    """On stderr of a program that sets up no logging, and not on that of one that asked for quiet."""
+    source = tmp_path / "small.cpp"
+    source.write_text("int one() { return 1; }\n")
+    lines = ("import logging, pathlib", "from isinglass.nn import native", quiet, *[f"native.build(pathlib.Path({str(source)!r}))"] * 2)
+    environment = {**os.environ, "ISINGLASS_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=environment, timeout=240)
+    assert len(list((tmp_path / "native").glob("small-*.so"))) == 1, done.stderr
+    assert done.stderr == ("" if quiet else "building the product of quantised weights for this processor: once, about 10 s\n")
 
 
 @needs_compiler

@@ -20,6 +20,7 @@ app = verb(
     "bench", EXAMPLES, notes=["transformers runs in the same process, in turn with ours: quote the ratios. It comes with the extra 'test'."]
 )
 app.command("isinglass.cli.bench_attention:app", name="attention", help="Attention of every kind against the length.")
+app.command("isinglass.cli.bench_classification:app", name="classification", help="Ways to fine-tune a classifier.")
 app.command("isinglass.cli.bench_tokenizers:app", name="tokenizers", help="Encoding and training of tokenizers.")
 Counts = Annotated[tuple[int, ...], Parameter(converter=comma_separated(int), n_tokens=1, negative=())]
 

@@ -6,7 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,14 +22,14 @@ from isinglass.show.format import visible
 from isinglass.show.table import Table
 
 if TYPE_CHECKING:
-    from isinglass.generation.results import TokenOut
+    from isinglass.generation.results import Speculated, TokenOut
 
 EXAMPLES = (
     'isinglass generate smollm2 "The capital of France is" --max-tokens 40',
     'isinglass generate smollm2 "Once upon a time" --temperature 0.8 --top-p 0.9 --seed 7',
     'isinglass generate smollm2 "One, two," --strategy "sample(top_k=5)" --stop "." --json',
     "isinglass generate smollm2 --prompts-file prompts.txt --save answers.csv",
-    'isinglass generate smollm2 "It was a cold night and" --compare "greedy; sample(top_p=0.9); beam(n_beams=4)" --max-tokens 40',
+    'isinglass generate smollm2 "It was a cold night and" --compare "greedy; sample(top_p=0.9); contrastive" --max-tokens 40',
 )
 app = verb("generate", EXAMPLES, notes=["Only the new text goes to stdout. Ctrl-C ends it and keeps what is there."])
 _ENDS = {"length": "--max-tokens reached", "stop": "a stop text was met", "end": "the model ended it", "context": "the context is full"}
@@ -131,6 +133,7 @@ class Row:
     finish: str = "stopped"  # until its last event says why it ended
     first_token_seconds: float | None = None
     seconds: float = 0.0
+    speculated: Speculated | None = None  # what became of the draft's tokens
 
     @property
     def text(self) -> str:
@@ -145,11 +148,20 @@ class Row:
         self.finish = event.finish or self.finish
         self.first_token_seconds = event.seconds if self.first_token_seconds is None else self.first_token_seconds
         self.seconds = event.seconds
+        if event.speculated is not None:
+            self.speculated = event.speculated if self.speculated is None else self.speculated + event.speculated
 
     def data(self) -> dict[str, Any]:
         """For machines."""
         names = ("prompt", "text", "finish", "ids", "log_probs", "first_token_seconds", "seconds")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"speculated": _counts(self.speculated)}
+
+
+def _counts(speculated: Speculated | None) -> dict[str, Any] | None:
+    """For machines; None for other strategies than speculative."""
+    if speculated is None:
+        return None
+    return {**asdict(speculated), "acceptance": speculated.acceptance, "tokens_per_pass": speculated.tokens_per_pass}
 
 
 def collect(events: Iterable[TokenOut], rows: list[Row], *, stream: bool) -> None:
@@ -168,13 +180,23 @@ def harmless(text: str) -> str:
 
 
 def summary(rows: list[Row], seconds: float) -> str:
-    """One line about speed and the reason of the end."""
+    """One line about speed, what became of a draft's tokens, and the reason of the end."""
     n = sum(len(row.ids) for row in rows)
     first = min((row.first_token_seconds for row in rows if row.first_token_seconds is not None), default=0.0)
     after = max(row.seconds for row in rows) - first
     speed = f", {(n - len(rows)) / after:.1f} tokens per second after the first" if n > len(rows) and after > 0 else ""
     ended = f"; {_ENDS.get(rows[0].finish, 'stopped')}" if len(rows) == 1 else ""
-    return f"{n:,} tokens in {duration(seconds)}, the first after {duration(first)}{speed}{ended}"
+    return f"{n:,} tokens in {duration(seconds)}, the first after {duration(first)}{speed}{_drafted(rows)}{ended}"
+
+
+def _drafted(rows: list[Row]) -> str:
+    """How the draft of speculative decoding fared; nothing for other strategies."""
+    given = [row.speculated for row in rows if row.speculated is not None]
+    if not given:
+        return ""
+    counts = reduce(add, given)
+    share = f"{counts.accepted:,} of {counts.proposed:,} drafted tokens accepted ({counts.acceptance:.0%})"
+    return f"; {share}, {counts.tokens_per_pass:.2f} tokens per pass"
 
 
 def _prompts(prompt: str | None, file: Path | None) -> list[str]:

@@ -9,6 +9,7 @@
     ├── AssetError            a vocabulary, weight file or corpus that is missing or damaged
     ├── CheckpointError       weights that do not fit the model, or a file cut short
     ├── EngineError           generation asked for something the model cannot do
+    ├── TrainingError         training that cannot go on: a loss that is no number, nothing left to train
     ├── PriceError            a price that is unknown or stale
     └── ExtraMissing          an optional package is needed; says which extra to install
 
@@ -73,6 +74,10 @@ class CheckpointError(IsinglassError):
 
 class EngineError(IsinglassError):
     """Generation was asked for something the model cannot do."""
+
+
+class TrainingError(IsinglassError):
+    """Training cannot go on."""
 
 
 class PriceError(IsinglassError):

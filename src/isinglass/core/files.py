@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,3 +38,37 @@ def write_atomic(path: Path | str, content: str | bytes) -> Path:
     with atomic(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     return Path(path)
+
+
+@contextmanager
+def whole_folder(path: Path | str) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; on success it takes the place of `path`, on any error it is removed.
+
+    At no moment does `path` hold half of the new content; cut off in between the two renamings, it may be missing.
+
+    >>> with whole_folder("results") as staging:
+    ...     _ = (staging / "a.txt").write_text("whole")
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield staging
+        for file in staging.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
+        old = path.with_name(f".{path.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.replace(old)
+        staging.chmod(0o755)  # mkdtemp makes folders private
+        staging.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _to_disk(file: Path) -> None:
+    """Until this returns, a power cut could leave a file with a name and no content."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from isinglass.core.errors import EngineError
 from isinglass.models.cache import cache_dims
 from isinglass.models.transformer import Decoder
+from isinglass.nn.adapter import AttentionAdapter
 from isinglass.nn.attention.cache import Cache
 from isinglass.nn.attention.caches.static import Static
 from isinglass.nn.attention.kernels.reference import Reference
@@ -72,7 +73,7 @@ _OPTIONS = {
 class CompiledModel:
     """Called like a `Decoder` with a static cache: prompts run as they are, steps through the compiled program.
 
-    Products keep the form that `packed` gives them. Raises EngineError for a mixture of experts.
+    Products keep the form that `packed` gives them. Raises EngineError for a mixture of experts or a prefix.
     """
 
     def __init__(self, packed: Decoder) -> None:
@@ -81,6 +82,11 @@ class CompiledModel:
                 f"compile = True with a mixture of experts ({packed.config.feedforward}): which experts run depends on the token, "
                 "and a compiled step is one fixed program",
                 hint="leave compile=True out",
+            )
+        prefixed = next((part for part in packed.modules() if isinstance(part, AttentionAdapter)), None)
+        if prefixed is not None:
+            raise EngineError(
+                f"compile = True with {prefixed.source.expression}: a compiled step reads the cache alone", hint="leave compile=True out"
             )
         self.prefill = packed
         shared: dict[int, object] = {id(weight): weight for weight in packed.parameters()}

@@ -27,7 +27,7 @@ class Job:
     lm: LM
     prompt_ids: list[list[int]]
     writers: list[Writer]
-    seed: int
+    seed: int | Sequence[int]  # of the call, or of each row
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -37,7 +37,9 @@ class Job:
 
     def rows(self) -> list[Row]:
         """Each row at its start, with its own stream of random numbers."""
-        return [Row.start(ids, self.seed, number) for number, ids in enumerate(self.prompt_ids)]
+        if isinstance(self.seed, int):
+            return [Row.start(ids, self.seed, number) for number, ids in enumerate(self.prompt_ids)]
+        return [Row.start(ids, seed, 0) for ids, seed in zip(self.prompt_ids, self.seed, strict=True)]
 
     def room(self, row: int) -> int:
         """New tokens that a row may have: `max_tokens`, or what the context allows (the last token need not be read)."""

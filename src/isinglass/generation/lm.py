@@ -18,12 +18,14 @@ from isinglass.core.errors import CheckpointError, ConfigError, EngineError, Isi
 from isinglass.core.files import write_atomic
 from isinglass.core.variants import Family
 from isinglass.models import presets
+from isinglass.models.adapted import settled
 from isinglass.models.cache import new_cache
 from isinglass.models.checkpoint import read_model, write_huggingface, write_isinglass
 from isinglass.models.config import ModelConfig, model_config
 from isinglass.models.pack import pack
 from isinglass.models.quantized import read_quantized, with_quantized
 from isinglass.models.transformer import Decoder, Model, fresh
+from isinglass.nn.adapter import adapters_on
 from isinglass.nn.attention.cache import Cache
 from isinglass.nn.fused import FrozenLinear
 from isinglass.nn.quantized import Quantized, fastest_product
@@ -79,21 +81,25 @@ class LM:
         return ids
 
     def packed(self) -> Decoder:
-        """The inference form of the model, made once."""
-        return self._once("packed", self._pack)
+        """The inference form of the model, made once; within `adapters_off` that of the model without its adapters."""
+        return self._once(("packed", adapters_on()), self._pack)
 
     def _pack(self) -> Decoder:
-        weights, product = self.quantized(), fastest_product(self.decoder.embed_tokens.weight.dtype)
+        model = settled(self.decoder)
+        weights, product = self._quantized(model), fastest_product(model.embed_tokens.weight.dtype)
         if not weights or product is None:
-            return pack(self.decoder)
+            return pack(model)
         # what is left to the dense weights has many rows, where their own layout is as fast as another and costs no copy
-        return with_quantized(pack(self.decoder, FrozenLinear), weights, product)
+        return with_quantized(pack(model, FrozenLinear), weights, product)
 
     def quantized(self) -> Mapping[str, Quantized]:
         """The weights as a GGUF file holds them; empty for other files, and where the model is not on the CPU."""
+        return self._quantized(settled(self.decoder))
+
+    def _quantized(self, model: Decoder) -> Mapping[str, Quantized]:
         if self.file is None or self.file.suffix != ".gguf" or self.device.type != "cpu":
             return {}
-        return read_quantized(self.file, self.decoder)
+        return read_quantized(self.file, model)
 
     def engine(self, *, batch: int, capacity: int, compile: bool) -> tuple[Callable[..., Tensor], Cache]:
         """The callable that makes logits, and an empty cache for it."""
@@ -102,7 +108,7 @@ class LM:
         packed = self.packed()
         from isinglass.generation.compiled import CompiledModel, static_cache  # the compiler takes 2 s to import
 
-        model = self._once("compiled", lambda: CompiledModel(packed))
+        model = self._once(("compiled", adapters_on()), lambda: CompiledModel(packed))
         return model, static_cache(packed, batch=batch, capacity=capacity)
 
     def _once(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -182,7 +188,7 @@ def create(
 
 
 def export(lm: LM, folder: str | Path, *, format: Literal["huggingface", "isinglass"] = "huggingface") -> Path:
-    """Write the model, its tokenizer and its card to a folder; returns the folder.
+    """Write the model, its tokenizer and its card to a folder; returns the folder. A LoRA is merged; EngineError for a prefix.
 
     "huggingface" is what transformers, vLLM and others read; "isinglass" keeps settings they cannot express.
     """

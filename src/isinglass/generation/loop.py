@@ -29,21 +29,24 @@ def generating(
     strategy: str | Strategy = "greedy",
     max_tokens: int = 128,
     stop: Sequence[str] = (),
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     temperature: float | None = None,
     ignore_end: bool = False,
     compile: bool = False,
 ) -> Iterator[TokenOut]:
     """Yield each token as it is chosen, rows in turn. The arguments are checked before the first step.
 
-    Raises EngineError: an empty prompt, one longer than the context, max_tokens < 1, `compile` with a strategy that cannot use it;
-    VariantError: an unknown strategy or filter value.
+    With a list of seeds each row is what its prompt alone gives with its seed.
+    Raises EngineError: an empty prompt, one longer than the context, max_tokens < 1, seeds of another number than prompts,
+    `compile` with a strategy that cannot use it; VariantError: an unknown strategy or filter value.
     """
     chooser = choose_strategy(strategy, temperature)
     prompt_ids = encode_prompts(lm, prompts, max_tokens)
     stops = [stop] if isinstance(stop, str) else list(stop)
     ends = frozenset() if ignore_end else lm.end_ids
     writers = [Writer(lm, number, max_tokens, stops, ends) for number in range(len(prompt_ids))]
+    if not isinstance(seed, int) and len(seed) != len(prompt_ids):
+        raise EngineError(f"{len(seed)} seeds for {len(prompt_ids)} prompts, expected one for each, or one for all")
     job = Job(lm, prompt_ids, writers, seed)
     if isinstance(chooser, Chooser):
         return _steps(job, chooser, compile)

@@ -74,13 +74,13 @@ class Trace:
         return "reference" if looked_at else type(kernel).__name__.lower()
 
     def attention_weights(self, row: int = 0) -> Float[Tensor, "layers heads query key"]:
-        """Attention of every layer and head of one row, padding cut away."""
+        """Attention of every layer and head of one row; padding and the keys of a prefix adapter are cut away."""
         names = [f"layers.{layer}.attention.weights" for layer in range(self.lm.config.n_layers)]
         if not all(name in self._kept for name in names):
             _, kept = _run(self.lm, *self._batch, ["layers.*.attention.weights"])
             self._kept.update(kept)
-        start = self._batch[0].shape[1] - len(self.ids[row])
-        return torch.stack([self._kept[name][row, :, start:, start:] for name in names])
+        n = len(self.ids[row])  # padding, and the keys of a prefix adapter, stand before them
+        return torch.stack([self._kept[name][row, :, -n:, -n:] for name in names])
 
     def attention(self, layer: int = 0, head: int = 0, *, row: int = 0) -> AttentionGrid:
         """The attention maps of all layers and heads, opened at one of them; shows itself in a page, a notebook or a terminal."""

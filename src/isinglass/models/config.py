@@ -51,6 +51,7 @@ class DecoderConfig(ModelConfig):
 
     architecture: Literal["decoder"] = "decoder"  # pyright: ignore[reportIncompatibleVariableOverride]
     embeddings: Literal["tied", "untied"] = "tied"  # does the output head share the token embedding's weight?
+    heads: list[str] = Field(default_factory=list)  # expressions of models/heads; with any, they answer instead of the next token
 
 
 class EncoderConfig(ModelConfig):

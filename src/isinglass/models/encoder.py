@@ -43,7 +43,7 @@ class Encoder(nn.Module):
         # after post-norm blocks the output is normalised already
         self.norm = make_norm(config) if config.norm_placement == "pre" else None
 
-    def forward(
+    def hidden(
         self,
         ids: Int[Tensor, "batch time"],
         *,
@@ -68,3 +68,14 @@ class Encoder(nn.Module):
             scoped = None if tap is None else Scoped(tap, f"layers.{number}.")
             x = layer(x, layer=number, slots=slots, k_slots=slots, tap=scoped)
         return x if self.norm is None else tapped(tap, "norm", self.norm(x))
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch time"],
+        *,
+        slots: Slots | None = None,
+        segments: Int[Tensor, "batch time"] | None = None,
+        tap: Tap | None = None,
+    ) -> Float[Tensor, "batch time d_model"]:
+        """The same as `hidden`: what an encoder says are its hidden states."""
+        return self.hidden(ids, slots=slots, segments=segments, tap=tap)

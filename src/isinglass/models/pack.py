@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from isinglass.core.errors import EngineError
+from isinglass.models.adapted import settled
+from isinglass.models.sharing import sharing
 from isinglass.models.transformer import Decoder, Model
 from isinglass.nn.block import Block
 from isinglass.nn.feedforward.glu import GLU
@@ -31,7 +32,8 @@ def pack(model: Model, lay_out: LayOut = fastest_layout) -> Decoder:
     """A copy of `model` that reads its weights fewer times and in a faster order; the original is untouched.
 
     What needs no new layout is shared with the original, not copied. `lay_out` makes each matrix product from (weight, bias).
-    A feed-forward layer of the user's own stays as it is. Raises EngineError for what is no decoder.
+    A feed-forward layer of the user's own stays as it is; a LoRA is merged first, a prefix stays in place.
+    Raises EngineError for what is no decoder.
 
     >>> from isinglass.models.presets import tiny
     >>> from isinglass.models.transformer import fresh
@@ -45,8 +47,7 @@ def pack(model: Model, lay_out: LayOut = fastest_layout) -> Decoder:
             f"cannot pack a {type(model).__name__}, expected a Decoder: only what writes token by token gains from it",
             hint="call the model itself",
         )
-    shared: dict[int, object] = {id(weight): weight for weight in model.parameters()}
-    packed = copy.deepcopy(model, memo=shared)
+    packed = sharing(settled(model))
     for block in packed.layers:
         _pack_block(cast(Block, block), lay_out)
     packed.norm = fused_norm(packed.norm)  # type: ignore[arg-type]

@@ -94,7 +94,7 @@ def assembled(config: ModelConfig) -> Model:
     if isinstance(config, HierarchicalConfig):
         return HierarchicalEncoder(config)
     if isinstance(config, DecoderConfig):
-        return Decoder(config)
+        return HeadedModel(Decoder(config), make_heads(config)) if config.heads else Decoder(config)
     raise ConfigError(f"a {type(config).__name__} describes no whole model")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -20,6 +21,7 @@ from isinglass.core.errors import EngineError
 from isinglass.core.files import atomic
 
 SOURCE = Path(__file__).with_name("quantized_matvec.cpp")
+_log = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -64,7 +66,7 @@ def compiler() -> str | None:
 
 
 def build(source: Path) -> Path:
-    """The shared library, named after everything that decides its content."""
+    """The shared library, named after everything that decides its content; built, and a line about it logged, when it is not there."""
     program = compiler()
     if program is None:
         raise EngineError(
@@ -74,6 +76,8 @@ def build(source: Path) -> Path:
     content = (source.read_bytes(), program, torch.__version__, _processor())
     library = cache_folder() / "native" / f"{source.stem}-{hashlib.sha256(repr(content).encode()).hexdigest()[:16]}.so"
     if not library.is_file():
+        # at this level Python shows it on stderr without being asked: ten silent seconds look like a fault
+        _log.warning("building the product of quantised weights for this processor: once, about 10 s")
         root = Path(torch.__file__).parent
         options = ["-O3", "-march=native", "-std=c++20", "-fopenmp", "-shared", "-fPIC"]
         includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'torch' / 'csrc' / 'api' / 'include'}"]

@@ -34,7 +34,15 @@ def first(hidden: Float[Tensor, "batch time d_model"], valid: Valid) -> Float[Te
     return hidden[torch.arange(len(hidden), device=hidden.device), valid.long().argmax(dim=1)]
 
 
-POOLINGS: dict[str, Callable[[Tensor, Valid], Tensor]] = {"mean": mean, "max": maximum, "first": first}
+def last(hidden: Float[Tensor, "batch time d_model"], valid: Valid) -> Float[Tensor, "batch d_model"]:
+    """The last token that is no padding: the only one that has seen the whole text in a decoder."""
+    if valid is None:
+        return hidden[:, -1]
+    places = torch.arange(hidden.shape[1], device=hidden.device)
+    return hidden[torch.arange(len(hidden), device=hidden.device), (places * valid).argmax(dim=1)]
+
+
+POOLINGS: dict[str, Callable[[Tensor, Valid], Tensor]] = {"mean": mean, "max": maximum, "first": first, "last": last}
 
 
 def pooling(name: str) -> Callable[[Tensor, Valid], Tensor]:

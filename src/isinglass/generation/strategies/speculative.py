@@ -108,6 +108,6 @@ def build(
 def _draft(draft: Draft | LM | str | Expression) -> Draft:
     if isinstance(draft, LM):
         return ModelDraft(draft)
-    if isinstance(draft, str) and draft not in drafts.family.names():
+    if isinstance(draft, str) and draft.partition("(")[0] not in drafts.family.names():
         return load_draft(draft)
     return drafts.family.resolve(draft, where="speculative draft")

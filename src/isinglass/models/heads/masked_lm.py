@@ -11,6 +11,7 @@ Paper: Devlin et al. 2018, BERT, section 3.1
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from isinglass.models.head import Head, HeadDims
@@ -32,7 +33,11 @@ class MaskedLM(Head):
         self.bias = nn.Parameter(torch.zeros(dims.vocab_size))
 
     def forward(self, hidden: Tensor, slots: Slots, embedding: Tensor) -> Tensor:
-        return nn.functional.linear(self.norm(self.activation(self.dense(hidden))), embedding, self.bias)
+        return nn.functional.linear(self.features(hidden), embedding, self.bias)
+
+    def features(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """What is compared with the embedding of every token."""
+        return self.norm(self.activation(self.dense(hidden)))
 
 
 def build(dims: HeadDims, activation: str = "gelu") -> Head:

@@ -31,5 +31,5 @@ class Pooling(Head):
 
 
 def build(dims: HeadDims, kind: str = "mean") -> Head:
-    """`kind` is mean, max or first."""
+    """`kind` is mean, max, first or last."""
     return Pooling(kind)

@@ -133,7 +133,7 @@ def _both(theirs: str, ours: str) -> dict[str, str]:
 
 def HUGGINGFACE(ours: EncoderConfig) -> NameMap:  # noqa: N802 - where the other presets have a table, this one depends on the heads
     """Weight names: those of the encoder, and of the heads this model has."""
-    inner, layer = ("encoder." if ours.heads else ""), "bert.encoder.layer.{}."
+    inner, layer = ("body." if ours.heads else ""), "bert.encoder.layer.{}."
     block = {
         **_both("attention.self.query", "attention.q_proj"),
         **_both("attention.self.key", "attention.k_proj"),

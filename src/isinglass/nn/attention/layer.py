@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isinglass.core.errors import VariantError
+from isinglass.nn.adapter import AttentionAdapter, adapters_on
 from isinglass.nn.attention.cache import Cache
 from isinglass.nn.attention.dims import Dims
 from isinglass.nn.attention.kernel import Kernel
@@ -66,6 +67,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(dims.d_model, d_kv, bias=on_qkv)
         self.o_proj = nn.Linear(d_q, dims.d_model, bias=bias == "all")
         self.joint: Joint | None = None  # set by models.pack
+        self.adapter: AttentionAdapter | None = None  # set by an adapter such as prefix
         self.scale = dims.d_head**-0.5 if scale is None else scale
 
     def project(self, x: Float[Tensor, "batch time d_model"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,6 +113,8 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, slots: Slots, k_slots: Slots, tap: Tap | None) -> Tensor:
         """The kernel's answer; the reference, step by step, when scores or weights are looked at."""
         mask, bias = self.parts.mask, self.parts.position.bias
+        if self.adapter is not None and adapters_on():
+            k, v, k_slots, mask, bias = self.adapter(k, v, k_slots, mask, self.parts.position)
         if tap is None or not (tap.wants("attention.scores") or tap.wants("attention.weights")):
             return self.parts.kernel.attend(q, k, v, q_slots=slots, k_slots=k_slots, mask=mask, bias=bias, scale=self.scale)
         scores = attention_scores(q, k, q_slots=slots, k_slots=k_slots, mask=mask, bias=bias, scale=self.scale)

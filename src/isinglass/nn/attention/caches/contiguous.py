@@ -45,6 +45,13 @@ class Contiguous(Cache):
         self.layers = [(k[rows], v[rows]) for k, v in self.layers]
         self.slots.select(rows)
 
+    def select_last(self, rows: Tensor) -> None:
+        """As `select`, of rows that differ in their last token alone: only that is copied, and the other places stay as they are."""
+        for pair in self.layers:
+            for stored in pair:
+                last = stored.select(2, self.length - 1)
+                last.copy_(last[rows])
+
     def keep(self, lengths: Tensor) -> None:
         """Forget each row's tokens from position `lengths[row]` on: they become padding. Places that no row needs are used again."""
         slots = self.slots
