@@ -3,7 +3,7 @@
 What: a ring of `back` places behind `first` fixed ones. What falls out of reach is forgotten, which changes nothing.
 Why: memory stays the same however long the text grows. Masks without a finite reach are refused.
 Math: places = first + back; token t >= first stands at place first + (t - first) mod back
-Cost: bytes = 2 * n_layers * n_kv_heads * d_head * (first + back + 1), per row
+Cost: bytes = 2 * n_layers * n_kv_heads * d_head * (first + back + 1) * bytes per number, per row
 Used by: Mistral 7B's rolling buffer; attention sinks keep `first` > 0
 Paper: Jiang et al. 2023, Mistral 7B, section 2; Xiao et al. 2023, StreamingLLM
 """
@@ -11,25 +11,31 @@ Paper: Jiang et al. 2023, Mistral 7B, section 2; Xiao et al. 2023, StreamingLLM
 import torch
 from torch import Tensor
 
-from isinglass.core.errors import EngineError
-from isinglass.nn.attention.cache import Cache, CacheDims, SlotStore, finite_reach
+from isinglass.nn.attention.cache import Cache, CacheDims, finite_reach
 from isinglass.nn.attention.mask import Mask
 from isinglass.nn.attention.slots import Slots
 
-EXAMPLE = dict(back=4)
+EXAMPLE = dict(back=4, first=2)
 
 
 class Rolling(Cache):
-    """New keys are attended to together with the kept ones, then stored; so a long prefill needs no special case."""
+    """New keys are attended to together with the kept ones, then stored; so a long prefill needs no special case.
+
+    Each row counts its own tokens: padding is not stored, so the first tokens of a row that is padded on the left are kept as well.
+    """
 
     def __init__(self, dims: CacheDims, back: int, first: int) -> None:
-        shape = (dims.n_layers, dims.batch, dims.n_kv_heads, first + back, dims.d_head)
+        places = first + back + 1  # the last place takes what is not kept
+        shape = (dims.n_layers, dims.batch, dims.n_kv_heads, places, dims.d_head)
         self.k = torch.zeros(shape, dtype=dims.dtype, device=dims.device)
         self.v = torch.zeros(shape, dtype=dims.dtype, device=dims.device)
-        self.slots = SlotStore(dims.batch, first + back, dims.device)
+        self.position = torch.zeros(dims.batch, places, dtype=torch.long, device=dims.device)
+        self.document = torch.zeros_like(self.position)
+        self.counts = torch.zeros(dims.batch, 1, dtype=torch.long, device=dims.device)  # tokens of each row so far
         self.back, self.first = back, first
-        self.length = 0
-        self.kept = self.new = self.places = torch.empty(0, dtype=torch.long, device=dims.device)
+        self.length = self.n_kept = 0
+        self.packed = False
+        self.places = self.position[:, :0]
 
     def supports(self, mask: Mask) -> str | None:
         reach = finite_reach(mask)
@@ -41,33 +47,36 @@ class Rolling(Cache):
             )
         return None
 
-    def _place(self, tokens: Tensor) -> Tensor:
-        return torch.where(tokens < self.first, tokens, self.first + (tokens - self.first) % max(self.back, 1))
-
     def extend(self, slots: Slots) -> Slots:
-        time, device = slots.position.shape[1], slots.position.device
-        if self.back == 0 and self.first == 0 and time == 0:
-            raise EngineError("a rolling cache was given no tokens")
-        self.kept = torch.arange(min(self.length, self.first + self.back), device=device)
-        old = self.slots.read(self.kept)
-        tokens = torch.arange(self.length, self.length + time, device=device)
-        self.length += time
-        stays = (tokens < self.first) | (tokens >= self.length - self.back)
-        self.new, self.places = stays.nonzero()[:, 0], self._place(tokens[stays])
-        keys = _append(old, slots)
-        chosen = Slots(
-            slots.position[:, self.new],
-            None if slots.valid is None else slots.valid[:, self.new],
-            None if slots.document is None else slots.document[:, self.new],
-        )
-        self.slots.write(chosen, self.places)
-        return keys
+        self.packed |= slots.document is not None
+        kept = self._kept()
+        valid = torch.ones_like(slots.position, dtype=torch.bool) if slots.valid is None else slots.valid
+        number = self.counts + valid.cumsum(dim=1) - 1  # which of its row's tokens each one is
+        self.counts = self.counts + valid.sum(dim=1, keepdim=True)
+        self.length += slots.position.shape[1]
+        stays = valid & ((number < self.first) | (number >= self.counts - self.back))
+        ring = self.first + (number - self.first) % max(self.back, 1)
+        self.places = torch.where(stays, torch.where(number < self.first, number, ring), self.first + self.back)
+        self.position.scatter_(1, self.places, slots.position)
+        if self.packed:
+            self.document.scatter_(1, self.places, torch.zeros_like(self.places) if slots.document is None else slots.document)
+        return _append(kept, slots)
+
+    def _kept(self) -> Slots:
+        """The slots of what is stored; rows with fewer tokens than others have places that hold nothing."""
+        self.n_kept = min(int(self.counts.max()), self.first + self.back)
+        filled = torch.arange(self.n_kept, device=self.counts.device) < self.counts
+        document = self.document[:, : self.n_kept] if self.packed else None
+        # copies: these places are overwritten in this very pass
+        valid = None if bool(filled.all()) else filled
+        return Slots(self.position[:, : self.n_kept].clone(), valid, None if document is None else document.clone())
 
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        old_k, old_v = self.k[layer][:, :, self.kept], self.v[layer][:, :, self.kept]
-        self.k[layer][:, :, self.places] = k[:, :, self.new]
-        self.v[layer][:, :, self.places] = v[:, :, self.new]
-        return torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
+        joined = torch.cat([self.k[layer][:, :, : self.n_kept], k], dim=2), torch.cat([self.v[layer][:, :, : self.n_kept], v], dim=2)
+        places = self.places[:, None, :, None].expand_as(k)
+        self.k[layer].scatter_(2, places, k)
+        self.v[layer].scatter_(2, places, v)
+        return joined
 
 
 def _append(old: Slots, new: Slots) -> Slots:
