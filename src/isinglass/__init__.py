@@ -23,10 +23,24 @@ _HOMES = {
     "load": "generation.lm",
     "tokenizer": "text.load",
     "trace": "inspection.trace",
+    "train": "training.loop",
     "train_tokenizer": "text.training",
+    "training": "training.loop",
 }
 
-__all__ = ["IsinglassError", "create", "export", "generate", "generating", "load", "tokenizer", "trace", "train_tokenizer"]
+__all__ = [
+    "IsinglassError",
+    "create",
+    "export",
+    "generate",
+    "generating",
+    "load",
+    "tokenizer",
+    "trace",
+    "train",
+    "train_tokenizer",
+    "training",
+]
 
 
 def __getattr__(name: str) -> Any:

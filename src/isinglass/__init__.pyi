@@ -7,6 +7,20 @@ from isinglass.generation.loop import generating as generating
 from isinglass.inspection.trace import trace as trace
 from isinglass.text.load import tokenizer as tokenizer
 from isinglass.text.training import train_tokenizer as train_tokenizer
+from isinglass.training.loop import train as train
+from isinglass.training.loop import training as training
 
 __version__: str
-__all__ = ["IsinglassError", "create", "export", "generate", "generating", "load", "tokenizer", "trace", "train_tokenizer"]
+__all__ = [
+    "IsinglassError",
+    "create",
+    "export",
+    "generate",
+    "generating",
+    "load",
+    "tokenizer",
+    "trace",
+    "train",
+    "train_tokenizer",
+    "training",
+]

@@ -42,6 +42,7 @@ def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
     text = errors.__doc__ or ""
     assert all(f" {name} " in text for name in classes)
     assert {name for name, value in classes.items() if value.__mro__[1] is IsinglassError} == {
-        "ConfigError", "ShapeError", "TokenizerError", "DataError", "AssetError", "CheckpointError", "EngineError", "PriceError", "ExtraMissing",
+        "ConfigError", "ShapeError", "TokenizerError", "DataError", "AssetError", "CheckpointError", "EngineError", "TrainingError",
+        "PriceError", "ExtraMissing",
     }  # fmt: skip
     assert VariantError.__mro__[1] is ConfigError

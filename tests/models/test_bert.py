@@ -290,10 +290,10 @@ def test_the_sequence_classifier_has_the_size_of_the_exercise(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("expression", "fault"),
     [
-        ("bert(heads=['masked'])", r"unknown head 'masked' in heads[\s\S]*known: classification, masked_lm, next_sentence, pooler, pooling, span[\s\S]*did you mean 'masked_lm'"),
+        ("bert(heads=['masked'])", r"unknown head 'masked' in heads[\s\S]*known: classification, masked_lm, next_sentence, pooler, pooling, reward, span, value[\s\S]*did you mean 'masked_lm'"),
         ("bert(heads=['span', 'span'])", r"heads = \['span', 'span'\]: 'span' stands there twice, expected each kind of head once"),
         ("bert(heads=['classification(n_labels=0)'])", r"classification: n_labels = 0, expected at least 1"),
-        ("bert(heads=[\"classification(pooling='sum')\"])", r"unknown pooling 'sum'[\s\S]*known: first, max, mean"),
+        ("bert(heads=[\"classification(pooling='sum')\"])", r"unknown pooling 'sum'[\s\S]*known: first, last, max, mean"),
         ("bert(norm_placement='middle')", r"norm_placement = 'middle': Input should be 'pre' or 'post'"),
         ("bert(size='tiny')", r"unknown size 'tiny' in bert[\s\S]*known: base, large, minilm-l6"),
         ("bert(embeddings='tied')", r"unknown setting 'embeddings' in bert"),

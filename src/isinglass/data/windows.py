@@ -31,7 +31,8 @@ class Windows(Sequence[NDArray[np.int64]]):
             raise DataError(f"windows of {self.length} tokens with stride {self.stride}: expected at least 1 of each")
         if len(self.ids) < self.length + 1:
             raise DataError(
-                f"the corpus has {len(self.ids):,} tokens, and one window needs {self.length + 1:,}: context_length is longer than the corpus",
+                f"the corpus has {len(self.ids):,} tokens, and one window needs {self.length + 1:,}: "
+                "context_length is longer than the corpus",
                 hint=f"set context_length to at most {max(len(self.ids) - 1, 1):,}, or give more text",
             )
 

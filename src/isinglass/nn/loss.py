@@ -15,7 +15,7 @@ from torch import Tensor
 from isinglass.core.errors import ConfigError, ShapeError, TrainingError
 
 IGNORED = -100  # the target of a position that is not trained on; torch's own number, so that its functions agree
-CHUNK = 256  # tokens; measured with a vocabulary of 49,152 and d_model 576: LOG.md, 2026-11-22
+HELD = 256 * 49_152  # logits held at once, 50 MB in fp32; measured with a vocabulary of 49,152 and d_model 576: LOG.md, 2026-11-22
 
 
 def cross_entropy(logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -39,9 +39,10 @@ def chunked_cross_entropy(
     targets: Int[Tensor, "..."],
     *,
     bias: Float[Tensor, "vocab"] | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Float[Tensor, ""]:
-    """`cross_entropy(hidden @ weight.T + bias, targets)`, the same sum and the same gradients, `chunk` tokens at a time.
+    """`cross_entropy(hidden @ weight.T + bias, targets)`, the same sum and the same gradients, `chunk` tokens at a time (None: as many as
+    50 MB of logits hold).
 
     The logits of a chunk live until its gradients are added up, in the forward pass; memory grows with chunk x vocab, not tokens x vocab.
     Ignored positions cost nothing. Under autocast the products are in its dtype. Gradients of gradients are refused.
@@ -54,8 +55,8 @@ def chunked_cross_entropy(
     True
     """
     _one_target_each(hidden.shape[:-1], targets)
-    if chunk < 1:
-        raise ConfigError(f"chunk = {chunk!r}, expected at least 1 token", hint=f"{CHUNK} is the default")
+    if chunk is not None and chunk < 1:
+        raise ConfigError(f"chunk = {chunk!r}, expected at least 1 token", hint="leave it out: it follows from the vocabulary")
     flat, wanted = hidden.flatten(0, -2), targets.flatten()
     trained = wanted != IGNORED
     if not bool(trained.all()):
@@ -63,7 +64,16 @@ def chunked_cross_entropy(
     given = (flat, weight, bias)
     if not torch.is_grad_enabled():  # autograd.Function cannot see this, and would work out gradients for nobody
         given = tuple(None if x is None else x.detach() for x in given)
-    return _Chunked.apply(*given, wanted, chunk)  # type: ignore[no-any-return]
+    return _Chunked.apply(*given, wanted, chunk or rows_at_once(len(weight)))  # type: ignore[no-any-return]
+
+
+def rows_at_once(vocab_size: int) -> int:
+    """How many rows of logits are held at a time where nobody needs all of them.
+
+    >>> rows_at_once(49_152)
+    256
+    """
+    return max(1, HELD // vocab_size)
 
 
 class _Chunked(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """Changing weights: one loop for every objective.
 
-`ig.training(...)` is a function and this folder is its home. Python sets a package's submodules as its attributes, so the name `ig.training`
-becomes this module as soon as anything in it is imported; the module therefore can be called, and calls the function.
+`ig.training(...)` is a function and this folder is its home. Python makes submodules attributes of their package, so the name
+`ig.training` becomes this module as soon as anything in it is imported; the module therefore can be called, and calls the function.
 """
 
 from __future__ import annotations

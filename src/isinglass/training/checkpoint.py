@@ -1,0 +1,90 @@
+"""Checkpoints: all that training needs to go on bit for bit, in safetensors and JSON. A reader never sees half of one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from isinglass.core.errors import CheckpointError, TrainingError
+from isinglass.core.files import whole_folder
+from isinglass.training.trainer import Trainer
+
+KEPT = 2  # the newest ones; one more than needed, should the newest be lost with its disk block
+
+
+@dataclass
+class Progress:
+    """What the loop itself remembers between steps: early stopping, and how much work was done."""
+
+    best_loss: float | None = None
+    best_step: int = 0
+    evaluations_since_best: int = 0
+    n_tokens: int = 0
+    seconds: float = 0.0
+
+
+def save(folder: Path, trainer: Trainer, progress: Progress) -> Path:
+    """Write `folder/step-N` in one step and remove all but the newest ones; of several processes the first one does.
+
+    Raises TrainingError when the disk refuses.
+    """
+    tensors = trainer.tensors()  # for which all processes are needed
+    target = folder / f"step-{trainer.step:08d}"
+    facts = {"step": trainer.step, "steps": trainer.steps, "drawn": trainer.loader.drawn, "progress": asdict(progress)}
+    if trainer.team.rank > 0:
+        return target
+    try:
+        with whole_folder(target) as staging:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, staging / "state.safetensors")
+            (staging / "state.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    except (OSError, SafetensorError) as fault:
+        raise TrainingError(
+            f"cannot write the checkpoint of step {trainer.step:,} to {str(folder)!r}: {fault}",
+            details=["the checkpoint before it is untouched"] if newest(folder) else [],
+            hint="make room on the disk, then go on with resume",
+        ) from None
+    for old in _all(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint, or None."""
+    found = _all(folder)
+    return found[-1] if found else None
+
+
+def load(path: Path, trainer: Trainer) -> Progress:
+    """Bring a trainer to a saved state. Raises CheckpointError for a damaged file, or for one of another model or optimizer."""
+    try:
+        facts = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        with safe_open(path / "state.safetensors", framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+        progress = Progress(**facts["progress"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as fault:
+        raise CheckpointError(
+            f"cannot read the checkpoint {str(path)!r}: {fault}", hint=f"remove it to go on from an older one: {path}"
+        ) from None
+    expected = {f"model.{name}": weight.shape for name, weight in trainer.trained.items()}
+    given = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("model.")}
+    faults = [f"missing: {name} {list(shape)}" for name, shape in expected.items() if name not in given]
+    faults += [f"unexpected: {name} {list(shape)}" for name, shape in given.items() if name not in expected]
+    faults += [
+        f"shape: {name} is {list(given[name])} in the checkpoint, {list(shape)} in the model"
+        for name, shape in expected.items()
+        if name in given and given[name] != shape
+    ]
+    if faults:
+        shown = faults[:8] + ([f"and {len(faults) - 8} more"] if len(faults) > 8 else [])
+        raise CheckpointError(f"the checkpoint {str(path)!r} is of another model: {len(faults)} faults", details=shown)
+    trainer.restore(tensors, facts["step"], facts["drawn"])
+    return progress
+
+
+def _all(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
