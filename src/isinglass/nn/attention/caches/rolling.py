@@ -2,7 +2,7 @@
 
 What: a ring of `back` places behind `first` fixed ones. What falls out of reach is forgotten, which changes nothing.
 Why: memory stays the same however long the text grows. Masks without a finite reach are refused.
-Math: places = first + back; token t >= first stands at place first + (t - first) mod back
+Math: places = first + back; the token at position p < first stands at place p, the n-th of the others at first + n mod back
 Cost: bytes = 2 * n_layers * n_kv_heads * d_head * (first + back + 1) * bytes per number, per row
 Used by: Mistral 7B's rolling buffer; attention sinks keep `first` > 0
 Paper: Jiang et al. 2023, Mistral 7B, section 2; Xiao et al. 2023, StreamingLLM
@@ -21,7 +21,8 @@ EXAMPLE = dict(back=4, first=2)
 class Rolling(Cache):
     """New keys are attended to together with the kept ones, then stored; so a long prefill needs no special case.
 
-    Each row counts its own tokens: padding is not stored, so the first tokens of a row that is padded on the left are kept as well.
+    What is a first token is said by its position, so it is one's own first tokens that a row padded on the left keeps, and of packed
+    documents those of the present one. Padding is not stored.
     """
 
     def __init__(self, dims: CacheDims, back: int, first: int) -> None:
@@ -31,7 +32,8 @@ class Rolling(Cache):
         self.v = torch.zeros(shape, dtype=dims.dtype, device=dims.device)
         self.position = torch.zeros(dims.batch, places, dtype=torch.long, device=dims.device)
         self.document = torch.zeros_like(self.position)
-        self.counts = torch.zeros(dims.batch, 1, dtype=torch.long, device=dims.device)  # tokens of each row so far
+        self.filled = torch.zeros_like(self.position, dtype=torch.bool)
+        self.counts = torch.zeros(dims.batch, 1, dtype=torch.long, device=dims.device)  # tokens of each row that went into the ring
         self.back, self.first = back, first
         self.length = self.n_kept = 0
         self.packed = False
@@ -51,21 +53,27 @@ class Rolling(Cache):
         self.packed |= slots.document is not None
         kept = self._kept()
         valid = torch.ones_like(slots.position, dtype=torch.bool) if slots.valid is None else slots.valid
-        number = self.counts + valid.cumsum(dim=1) - 1  # which of its row's tokens each one is
-        self.counts = self.counts + valid.sum(dim=1, keepdim=True)
+        early = valid & (slots.position < self.first)
+        later = valid & ~early
+        number = self.counts + later.cumsum(dim=1) - 1
+        self.counts = self.counts + later.sum(dim=1, keepdim=True)
         self.length += slots.position.shape[1]
-        stays = valid & ((number < self.first) | (number >= self.counts - self.back))
-        ring = self.first + (number - self.first) % max(self.back, 1)
-        self.places = torch.where(stays, torch.where(number < self.first, number, ring), self.first + self.back)
+        # of a long stretch, only the last tokens stay in the ring, and only the last document's first tokens in front of it
+        later &= number >= self.counts - self.back
+        early = early & _last_of_its_kind(slots.position, early) if self.packed else early
+        nowhere = torch.full_like(number, self.first + self.back)
+        self.places = torch.where(early, slots.position, torch.where(later, self.first + number % max(self.back, 1), nowhere))
         self.position.scatter_(1, self.places, slots.position)
+        self.filled.scatter_(1, self.places, self.places != nowhere)
         if self.packed:
             self.document.scatter_(1, self.places, torch.zeros_like(self.places) if slots.document is None else slots.document)
         return _append(kept, slots)
 
     def _kept(self) -> Slots:
         """The slots of what is stored; rows with fewer tokens than others have places that hold nothing."""
-        self.n_kept = min(int(self.counts.max()), self.first + self.back)
-        filled = torch.arange(self.n_kept, device=self.counts.device) < self.counts
+        used = self.filled.any(dim=0).nonzero()
+        self.n_kept = int(used[-1]) + 1 if len(used) else 0
+        filled = self.filled[:, : self.n_kept].clone()
         document = self.document[:, : self.n_kept] if self.packed else None
         # copies: these places are overwritten in this very pass
         valid = None if bool(filled.all()) else filled
@@ -77,6 +85,12 @@ class Rolling(Cache):
         self.k[layer].scatter_(2, places, k)
         self.v[layer].scatter_(2, places, v)
         return joined
+
+
+def _last_of_its_kind(position: Tensor, chosen: Tensor) -> Tensor:
+    """Of chosen tokens in a row that stand at the same position, the last one: two must not be written to one place at once."""
+    same = (position[:, :, None] == position[:, None, :]) & chosen[:, None, :]
+    return ~same.triu(diagonal=1).any(dim=2)
 
 
 def _append(old: Slots, new: Slots) -> Slots:
