@@ -10,11 +10,13 @@ from cyclopts import Parameter
 
 from isinglass.cli.output import Output, Result
 from isinglass.cli.verb import Names, at_least, option, verb
-from isinglass.core.errors import DataError
+from isinglass.core.errors import ConfigError, DataError
 from isinglass.data import lengths
 from isinglass.data.formats import READERS
 from isinglass.data.records import Record
 from isinglass.data.sources import is_corpus, read
+from isinglass.show.marks.tokens import TokenStrips
+from isinglass.show.showable import Showable
 from isinglass.show.table import Table
 from isinglass.show.terminal import progress
 
@@ -23,6 +25,7 @@ EXAMPLES = (
     "isinglass data show kjv-web --first 3",
     "isinglass data show corpus.txt --unit paragraph --tokenizer gpt2",
     "isinglass data show SMSSpamCollection --format tsv --columns label,text",
+    "isinglass data show instructions.json --tokenizer smollm2 --objective \"instruction(template='own')\"",
 )
 app = verb(
     "show", EXAMPLES, notes=["A source is a file (txt jsonl csv tsv json), a folder of such files, or a corpus by name: kjv, web, kjv-web."]
@@ -49,9 +52,12 @@ def show(
     unit: UnitOption = None,
     first: Annotated[int, option("How many records to show.", validator=at_least(0))] = 5,
     tokenizer: TokenizerOption = None,
+    objective: Annotated[str | None, option("An instruction objective: show which tokens of the first records it trains.")] = None,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """What a corpus holds: its first records, fields and lengths."""
+    if objective is not None and tokenizer is None:
+        raise ConfigError("--objective shows tokens, and needs to know whose", hint="add --tokenizer smollm2, or the folder of the model")
     count = token_counter(tokenizer)
     shown: list[Record] = []
     measured: dict[str, list[int]] = {}
@@ -73,13 +79,25 @@ def show(
     records = [{"place": record.place, **record.fields} for record in shown]
     title = f"{total:,} records in {source}, with the fields {', '.join(fields)}"
     rows = [{name: _shortened(value) for name, value in row.items()} for row in records]
-    data = {"source": source, "records": total, "fields": fields, "lengths": table.rows, "first": records}
-    output.emit(Result(data, parts=[*([Table(rows, title=title)] if rows else []), table, figure]))
+    data: dict[str, Any] = {"source": source, "records": total, "fields": fields, "lengths": table.rows, "first": records}
+    parts: list[Showable] = [*([Table(rows, title=title)] if rows else []), table, figure]
+    if objective is not None and tokenizer is not None and shown:
+        trained = _trained(tokenizer, shown, objective)
+        data, parts = {**data, "trained": trained.data.rows}, [trained, *parts]
+    output.emit(Result(data, parts=parts))
 
 
 def named(source: str) -> str | Path:
     """A corpus by its name, anything else as a path."""
     return source if is_corpus(source) else Path(source)
+
+
+def _trained(tokenizer: str, records: list[Record], objective: str) -> TokenStrips:
+    """The tokens of some records as the objective makes them, those that it trains filled."""
+    from isinglass.text.load import tokenizer as load
+    from isinglass.training.shown import shown
+
+    return shown(load(tokenizer), records, objective)
 
 
 def token_counter(tokenizer: str | None) -> Callable[[str], int] | None:

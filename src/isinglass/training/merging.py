@@ -1,4 +1,4 @@
-"""What merging an adapter into the weights changes, measured: sums are rounded, and the one who serves the merged model should know by how much."""
+"""What merging an adapter into the weights changes, measured: sums are rounded, and whoever serves the merged model should know."""
 
 from __future__ import annotations
 

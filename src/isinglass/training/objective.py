@@ -90,6 +90,10 @@ class Objective(ABC):
         """What of the trained model is the result; PPO leaves its value head behind."""
         return model
 
+    def ends(self, lm: LM) -> frozenset[int]:
+        """The tokens that end a text of the trained model: those of the given one, and for instructions what a reply ends with."""
+        return lm.end_ids
+
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """The loss of a batch; `model` is what `trainee` made."""

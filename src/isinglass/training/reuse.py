@@ -119,6 +119,9 @@ class Reused(Objective):
     def product(self, model: Model) -> Model:
         return self.inner.product(model)
 
+    def ends(self, lm: LM) -> frozenset[int]:
+        return self.inner.ends(lm)
+
     def figures(self, total: float, n_targets: float, sums: Mapping[str, float]) -> dict[str, float]:
         return self.inner.figures(total, n_targets, sums)
 

@@ -101,7 +101,8 @@ class Prepared:
         """The model as it is now, for inference."""
         card = {**self.lm_before.card, "trained_steps": self.trainer.step}
         model = _plain(self._trained_model())
-        return replace(self.lm_before, model=model, card=card, file=None, _made={})  # type: ignore[arg-type]
+        ends = self.trainer.objective.ends(self.lm_before)
+        return replace(self.lm_before, model=model, card=card, end_ids=ends, file=None, _made={})  # type: ignore[arg-type]
 
     def _trained_model(self) -> Model:
         """The plain form with the weights of now; the processes of a divided model put theirs together."""

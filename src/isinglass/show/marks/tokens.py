@@ -137,7 +137,9 @@ def _wrapped(strip: Strip, limit: float, width: int) -> list[Text]:
     lines, line = [], Text()
     for number, piece in enumerate(strip.pieces):
         level = sketch.level(strip.values[number] / limit if limit else 0.0) if strip.values else ""
-        seen, color = format.token(piece) + level, (terminal.EMBER, terminal.TEAL)[number % 2]
+        # where tokens have values, one without any steps back
+        color = (terminal.EMBER, terminal.TEAL)[number % 2] if not strip.values or strip.values[number] else terminal.QUIET
+        seen = format.token(piece) + level
         if line.cell_len and line.cell_len + 1 + cell_len(seen) > width:
             lines.append(line)
             line = Text()
