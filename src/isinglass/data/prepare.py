@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -142,13 +144,27 @@ def _in_processes(outcomes: Iterator[Outcome], steps: Sequence[TextStep], field:
     running: deque[Future[list[Outcome]]] = deque()
     try:
         for chunk in iter(lambda: list(islice(whole, _CHUNK)), []):
-            running.append(pool.submit(_judge_chunk, chunk))
+            with _deaf():  # the first chunk starts the processes
+                running.append(pool.submit(_judge_chunk, chunk))
             if len(running) > 2 * processes:
                 yield from running.popleft().result()
         while running:
             yield from running.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started in here do not hear Ctrl-C, which reaches every one: the one that began them ends them."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set what signals do
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Worker:
@@ -159,7 +175,7 @@ class _Worker:
 
 
 def _start(steps: tuple[TextStep, ...], field: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that began them ends them
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where they were not started by the main thread
     _Worker.steps, _Worker.field = steps, field
 
 

@@ -26,7 +26,7 @@ class Rolling(Cache):
     """
 
     def __init__(self, dims: CacheDims, back: int, first: int) -> None:
-        places = first + back + 1  # the last place takes what is not kept
+        places = first + back
         shape = (dims.n_layers, dims.batch, dims.n_kv_heads, places, dims.d_head)
         self.k = torch.zeros(shape, dtype=dims.dtype, device=dims.device)
         self.v = torch.zeros(shape, dtype=dims.dtype, device=dims.device)
@@ -37,7 +37,8 @@ class Rolling(Cache):
         self.back, self.first = back, first
         self.length = self.n_kept = 0
         self.packed = False
-        self.places = self.position[:, :0]
+        nothing = self.counts[:0, 0]
+        self.rows, self.new, self.places = nothing, nothing, nothing  # of the tokens that stay: their row, number and place
 
     def supports(self, mask: Mask) -> str | None:
         reach = finite_reach(mask)
@@ -61,12 +62,13 @@ class Rolling(Cache):
         # of a long stretch, only the last tokens stay in the ring, and only the last document's first tokens in front of it
         later &= number >= self.counts - self.back
         early = early & _last_of_its_kind(slots.position, early) if self.packed else early
-        nowhere = torch.full_like(number, self.first + self.back)
-        self.places = torch.where(early, slots.position, torch.where(later, self.first + number % max(self.back, 1), nowhere))
-        self.position.scatter_(1, self.places, slots.position)
-        self.filled.scatter_(1, self.places, self.places != nowhere)
+        self.rows, self.new = (early | later).nonzero(as_tuple=True)
+        place = torch.where(early, slots.position, self.first + number % max(self.back, 1))
+        self.places = place[self.rows, self.new]
+        self.position[self.rows, self.places] = slots.position[self.rows, self.new]
+        self.filled[self.rows, self.places] = True
         if self.packed:
-            self.document.scatter_(1, self.places, torch.zeros_like(self.places) if slots.document is None else slots.document)
+            self.document[self.rows, self.places] = 0 if slots.document is None else slots.document[self.rows, self.new]
         return _append(kept, slots)
 
     def _kept(self) -> Slots:
@@ -81,9 +83,8 @@ class Rolling(Cache):
 
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         joined = torch.cat([self.k[layer][:, :, : self.n_kept], k], dim=2), torch.cat([self.v[layer][:, :, : self.n_kept], v], dim=2)
-        places = self.places[:, None, :, None].expand_as(k)
-        self.k[layer].scatter_(2, places, k)
-        self.v[layer].scatter_(2, places, v)
+        for stored, new in ((self.k[layer], k), (self.v[layer], v)):
+            stored.transpose(1, 2)[self.rows, self.places] = new.transpose(1, 2)[self.rows, self.new]
         return joined
 
 
