@@ -197,6 +197,8 @@ def test_samples_do_not_disturb_training() -> None:
         (["too short"], {}, DataError, r"the corpus has 8 tokens, and one window needs 17: .*longer than the corpus\nhint: set context_length to at most 7"),
         ([TEXT], {"context_length": 10_000}, ConfigError, r"context_length = 10,000: the model's is"),
         ([{"txt": TEXT}], {"validation": 0.0}, DataError, r"record 0: no field 'text'\n  it has: txt"),
+        ({"file": "a.txt"}, {}, ConfigError, r"unknown option 'file' in data\n  known: columns, format, source, unit"),
+        ({"columns": ["text"]}, {}, ConfigError, r"data\.source is missing\nhint: data = \{source"),
         ([TEXT], {"optimizer": "adam"}, ConfigError, r"unknown optimizer 'adam' in train\.optimizer[\s\S]*did you mean 'adamw'"),
         ([TEXT], {"steps": 3, "epochs": 2}, ConfigError, r"steps = 3 beside epochs = 2: give one of them"),
         ([TEXT], {"patience": 2, "validation": 0.0}, ConfigError, "patience needs a validation set"),

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isinglass.core.errors import DataError
+from isinglass.core.errors import ConfigError, DataError, unknown
 from isinglass.core.runtime import derive_seed
 from isinglass.data.records import Record
 from isinglass.data.sources import read
 
+_OPTIONS = {"source", "format", "columns", "unit"}
 Data = str | Path | Mapping[str, Any] | Iterable[str | Mapping[str, Any] | Record]
 
 
@@ -22,12 +23,21 @@ def records_of(data: Data) -> list[Record]:
     if isinstance(data, str | Path):
         records = list(read(data))
     elif isinstance(data, Mapping):
-        records = list(read(**data))
+        records = _of_source(dict(data))  # type: ignore[arg-type] - a mapping, not texts
     else:
         records = [_record(item, number) for number, item in enumerate(data)]
     if not records:
         raise DataError("there is no record to learn from", hint="isinglass data show SOURCE")
     return records
+
+
+def _of_source(options: dict[str, Any]) -> list[Record]:
+    wrong = sorted(options.keys() - _OPTIONS)
+    if wrong:
+        raise unknown("option", wrong[0], _OPTIONS, where="data")
+    if "source" not in options:
+        raise ConfigError("data.source is missing", hint='data = {source = "messages.tsv", columns = ["label", "text"]}')
+    return list(read(options.pop("source"), **options))
 
 
 def _record(item: str | Mapping[str, Any] | Record, number: int) -> Record:
