@@ -398,12 +398,16 @@ def test_looking_inside_a_prefixed_model(make_lm: Callable[..., LM]) -> None:
 
 
 @pytest.mark.parametrize("format", ["huggingface", "isinglass"])
-def test_export_merges_a_lora_and_refuses_a_prefix(make_lm: Callable[..., LM], tmp_path: Path, format: Any) -> None:
-    base = make_lm("tiny")
-    lm = lm_with(base, LIVELY_LORA)
+def test_export_merges_a_lora(make_lm: Callable[..., LM], tmp_path: Path, format: Any) -> None:
+    lm = lm_with(make_lm("tiny"), LIVELY_LORA)
     again = ig.load(ig.export(lm, tmp_path / "lora", format=format))
     ids = torch.tensor([[1, 2, 3]])
     assert torch.equal(again.decoder(ids), settled(lm.decoder)(ids))
+
+
+def test_hugging_faces_form_refuses_a_prefix_and_ours_keeps_it(make_lm: Callable[..., LM], tmp_path: Path) -> None:
+    lm, ids = lm_with(make_lm("tiny"), "prefix(length=3)"), torch.tensor([[1, 2, 3]])
+    assert torch.equal(ig.load(ig.export(lm, tmp_path / "ours", format="isinglass")).decoder(ids), lm.decoder(ids))
     with pytest.raises(EngineError, match=r"prefix\(length=3\) cannot be merged"):
-        ig.export(lm_with(base, "prefix(length=3)"), tmp_path / "prefix", format=format)
+        ig.export(lm, tmp_path / "prefix")
     assert not list((tmp_path / "prefix").glob("*.safetensors"))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import isinglass as ig
-from isinglass.core.errors import ConfigError, DataError, TrainingError
+from isinglass.core.errors import ConfigError, DataError, EngineError, TrainingError
 from isinglass.core.runtime import derive_seed
 from isinglass.data.loader import Loader
 from isinglass.data.records import Record
@@ -238,3 +238,14 @@ def test_an_adapter_on_the_output_head_learns() -> None:
     run = train(lm, [TEXT], steps=6, adapter="lora(rank=4, targets=('lm_head',))", config=CONFIG)
     assert not torch.equal(run.lm.decoder.lm_head.weight, lm.decoder.lm_head.weight)  # type: ignore[union-attr]
     assert torch.equal(run.lm.decoder.layers[0].mlp.down_proj.weight, lm.decoder.layers[0].mlp.down_proj.weight)  # type: ignore[union-attr]
+
+
+def test_a_prefix_is_kept_beside_the_model(tmp_path: Path) -> None:
+    """No weight can hold it: it is saved alone, and loading the folder puts it back."""
+    run = train(fresh(), [TEXT], steps=6, adapter="prefix(length=4)", out=tmp_path, config=CONFIG)
+    ids = torch.tensor([[1, 2, 3]])
+    assert not torch.allclose(run.lm.decoder(ids), fresh().decoder(ids), atol=1e-4)
+    assert torch.equal(ig.load(tmp_path).decoder(ids), run.lm.decoder(ids))
+    assert ig.generate(ig.load(tmp_path), "It was", max_tokens=3).ids == ig.generate(run.lm, "It was", max_tokens=3).ids
+    with pytest.raises(EngineError, match=r"prefix\(length=4\) cannot be merged"):
+        ig.export(run.lm, tmp_path / "out")

@@ -18,7 +18,8 @@ from isinglass.core.errors import CheckpointError, ConfigError, EngineError, Isi
 from isinglass.core.files import write_atomic
 from isinglass.core.variants import Family
 from isinglass.models import presets
-from isinglass.models.adapted import settled
+from isinglass.models.adapted import adapter_of, settled, without_adapters
+from isinglass.models.adapter_file import load_adapter, save_adapter
 from isinglass.models.cache import new_cache
 from isinglass.models.checkpoint import read_model, write_huggingface, write_isinglass
 from isinglass.models.config import ModelConfig, model_config
@@ -34,6 +35,7 @@ from isinglass.text.load import tokenizer as load_tokenizer
 from isinglass.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
+ADAPTER = "adapter.safetensors"  # in a folder of ours: what cannot be merged into the weights
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -133,7 +135,10 @@ def load(name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu
         asset = _asset(str(name_or_path))
         path, vocabulary = find(asset.name), asset.vocabulary
         config = presets.family.resolve(asset.preset) if asset.preset else None
-    model = read_model(path, DTYPES[dtype], config=config).to(device)
+    model = read_model(path, DTYPES[dtype], config=config)
+    if (path / ADAPTER).is_file():
+        model = load_adapter(model, path / ADAPTER).requires_grad_(False).eval()
+    model = model.to(device)
     tokenizer = load_tokenizer(vocabulary or path)
     return LM(model, tokenizer, {"source": str(name_or_path)}, _end_ids(path, tokenizer), path)
 
@@ -190,9 +195,10 @@ def create(
 def export(lm: LM, folder: str | Path, *, format: Literal["huggingface", "isinglass"] = "huggingface") -> Path:
     """Write the model, its tokenizer and its card to a folder; returns the folder. A LoRA is merged; EngineError for a prefix.
 
-    "huggingface" is what transformers, vLLM and others read; "isinglass" keeps settings they cannot express.
+    "huggingface" is what transformers, vLLM and others read; "isinglass" keeps settings they cannot express. A LoRA is merged; a prefix,
+    which no weight can hold, is kept beside the model in our own form and refused in the other.
     """
-    writers = {"huggingface": write_huggingface, "isinglass": write_isinglass}
+    writers = {"huggingface": write_huggingface, "isinglass": _write_own}
     if format not in writers:
         raise unknown("format", format, writers)
     folder = Path(folder)
@@ -206,6 +212,14 @@ def export(lm: LM, folder: str | Path, *, format: Literal["huggingface", "isingl
         write_atomic(folder / "generation_config.json", json.dumps({"eos_token_id": sorted(lm.end_ids)}) + "\n")
     write_atomic(folder / "card.md", card_text(lm))
     return folder
+
+
+def _write_own(model: Model, folder: Path) -> None:
+    model = settled(model)
+    if adapter_of(model) is not None:
+        save_adapter(model, folder / ADAPTER)
+        model = without_adapters(model)
+    write_isinglass(model, folder)
 
 
 def card_text(lm: LM) -> str:
