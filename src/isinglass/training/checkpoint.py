@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from isinglass.core.errors import CheckpointError, TrainingError
 from isinglass.core.files import whole_folder
+from isinglass.models.checkpoint import check_weights
 from isinglass.training.trainer import Trainer
 
 KEPT = 2  # the newest ones; one more than needed, should the newest be lost with its disk block
@@ -71,17 +72,7 @@ def load(path: Path, trainer: Trainer) -> Progress:
             f"cannot read the checkpoint {str(path)!r}: {fault}", hint=f"remove it to go on from an older one: {path}"
         ) from None
     expected = {f"model.{name}": weight.shape for name, weight in trainer.trained.items()}
-    given = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("model.")}
-    faults = [f"missing: {name} {list(shape)}" for name, shape in expected.items() if name not in given]
-    faults += [f"unexpected: {name} {list(shape)}" for name, shape in given.items() if name not in expected]
-    faults += [
-        f"shape: {name} is {list(given[name])} in the checkpoint, {list(shape)} in the model"
-        for name, shape in expected.items()
-        if name in given and given[name] != shape
-    ]
-    if faults:
-        shown = faults[:8] + ([f"and {len(faults) - 8} more"] if len(faults) > 8 else [])
-        raise CheckpointError(f"the checkpoint {str(path)!r} is of another model: {len(faults)} faults", details=shown)
+    check_weights(expected, {name: tensor.shape for name, tensor in tensors.items() if name.startswith("model.")}, str(path))
     trainer.restore(tensors, facts["step"], facts["drawn"])
     return progress
 
