@@ -49,3 +49,19 @@ def test_training_with_a_lora_says_what_merging_changed(cli: Callable[..., Any],
     rows = cli("train", recipe, "--json").json["merge_drift"]
     assert [row["what"] for row in rows][:2] == ["merged beside adapted", "merged and unmerged beside the base model"]
     assert 0 <= rows[0]["largest difference"] < 1e-4
+
+
+def test_one_talks_with_a_base_model_that_was_tuned(cli: Callable[..., Any], instructions: Path, tmp_path: Path) -> None:
+    """The template it was trained in is saved with it."""
+    recipe, run = tmp_path / "recipe.toml", tmp_path / "run"
+    recipe.write_text(
+        f'model = "tiny(context_length=400)"\ndata = {str(instructions)!r}\nobjective = "instruction"\n'
+        "[train]\nsteps = 1\nbatch_size = 2\ncontext_length = 192\n",
+        encoding="utf-8",
+    )
+    assert cli("train", recipe, "--out", run).code == 0
+    for folder in (run, run / "best"):
+        ran = cli("chat", folder, "Spell nine", "--max-tokens", 3, "--json")
+        assert ran.code == 0, ran.err
+        assert ran.json["messages"][-1]["role"] == "assistant"
+    assert cli("generate", run, "Spell", "--max-tokens", 2).code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -86,6 +87,31 @@ def test_epochs_differ_and_seeds_too() -> None:
     loader = Loader(50, 50, 0)
     orders += [[draw.example for draw in loader.draw()] for _ in range(3)][1:]
     assert len({tuple(order) for order in orders}) == 5
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 40))
+def test_batches_of_like_length_are_the_same_examples(n: int, batch_size: int, steps: int) -> None:
+    """Every epoch has every example once, and the order depends on what was drawn before in nothing but its number."""
+    lengths = [7 * number % 13 + 1 for number in range(n)]
+    loader, other = (Loader(n, batch_size, 3, lengths=lengths) for _ in range(2))
+    drawn = [draw.example for _ in range(-(-3 * n // batch_size)) for draw in loader.draw()]
+    for epoch in range(3):
+        assert sorted(drawn[epoch * n : (epoch + 1) * n]) == list(range(n))
+    other.drawn = loader.drawn = steps * batch_size
+    assert other.draw() == loader.draw()
+
+
+def test_batches_of_like_length_pad_less() -> None:
+    lengths = [number * 37 % 101 + 1 for number in range(1000)]  # random enough: 37 is prime to 101
+
+    def padded(**options: Sequence[int]) -> float:
+        loader = Loader(1000, 16, 0, **options)  # type: ignore[arg-type]
+        batches = [[lengths[draw.example] for draw in loader.draw()] for _ in range(62)]
+        return 1 - sum(map(sum, batches)) / sum(16 * max(batch) for batch in batches)
+
+    assert padded() > 0.4 and padded(lengths=lengths) < 0.05
+    firsts = [Loader(1000, 16, seed, lengths=lengths).draw() for seed in range(4)]
+    assert len({lengths[draws[0].example] for draws in firsts}) > 1  # not the shortest first
 
 
 def test_what_a_loader_refuses() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from isinglass.core.cards import find_card
 from isinglass.core.errors import TokenizerError
-from isinglass.text.template import Message, detect_template, encode_chat
+from isinglass.text.template import Message, Template, detect_template, encode_chat
 from isinglass.text.templates import alpaca, chatml, family, llama3, plain
 
 # Meta's template for Llama 3 Instruct.
@@ -90,3 +90,18 @@ def test_cards(name):
     card = find_card(f"templates.{name}")
     assert list(card.sections) == ["What", "Why", "Format", "Used by", "Source"]
     assert isinstance(family.resolve(name), type(family.module(name).build(**card.example)))
+
+
+@pytest.mark.parametrize("reply", [True, False])
+@pytest.mark.parametrize("messages", [TALK, TALK[1:], TALK[1:2]])
+@pytest.mark.parametrize(
+    "template",
+    [alpaca.build(), alpaca.build('Say "it"\\ now.\nBriefly.'), chatml.build(), chatml.build('You\'re "it".\nBe kind.'), llama3.build()],
+    ids=["alpaca", "alpaca with a preamble", "chatml", "chatml with a default", "llama3"],
+)
+def test_the_form_in_which_a_tokenizer_keeps_a_template(template: Template, messages: list[Message], reply: bool) -> None:
+    """Jinja writes the same text from it, and it is known again when the model is loaded."""
+    assert template.jinja is not None
+    assert jinja(template.jinja, messages, reply) == template.render(messages, reply=reply)
+    assert detect_template(template.jinja, {}) == template
+    assert plain.build().jinja is None

@@ -214,7 +214,9 @@ def test_bad_input_is_one_clear_error(data: Any, config: dict[str, Any], error: 
 def test_a_loss_that_is_no_number_stops_with_the_weights_of_the_step_before(tmp_path: Path) -> None:
     lm = fresh()
     config = {**CONFIG, "optimizer": "adamw(lr=1e30)", "save_every": 1}
-    with pytest.raises(TrainingError, match=r"step \d+: the loss is .*(nan|inf), expected finite numbers\nhint: a lower learning rate"):
+    with pytest.raises(
+        TrainingError, match=r"step \d+: the loss is .*(nan|inf), expected finite numbers\n  kept: .*step-0+1\nhint: a lower learning rate"
+    ):
         train(lm, [TEXT], steps=20, out=tmp_path, config=config)
     last = newest(tmp_path / "checkpoints")
     assert last is not None and load_file(last / "state.safetensors")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,20 +56,41 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return curve(tmp_path_factory.mktemp("alone") / "run", 1, "ddp")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_give_the_curve_of_one(tmp_path: Path, alone: list[float], parallel: str) -> None:
-    """fp32, no dropout; then the checkpoint of two is gone on with by one, and the saved model is whole."""
-    losses = curve(tmp_path / "run", 2, parallel)
-    assert losses == pytest.approx(alone, abs=1e-4) and len(losses) == STEPS
-    assert set(ig.load(tmp_path / "run").model.state_dict()) == set(ig.create("tiny(n_layers=2)").model.state_dict())
-    for name in ("model.safetensors", "config.toml"):
-        (tmp_path / "run" / name).unlink()
-    import shutil
+@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, list[float]]:
+    """How two processes shared the work, their run (to be read only), and its curve."""
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    return request.param, out, curve(out, 2, request.param)
 
-    shutil.rmtree(tmp_path / "run" / "checkpoints" / f"step-{STEPS:08d}")
-    resumed = curve(tmp_path / "run", 1, parallel, resume="yes")
+
+@pytest.mark.slow
+def test_two_processes_give_the_curve_of_one(tmp_path: Path, alone: list[float], together: tuple[str, Path, list[float]]) -> None:
+    """fp32, no dropout; then the checkpoint of two is gone on with by one, and the saved model is whole."""
+    parallel, made, losses = together
+    assert losses == pytest.approx(alone, abs=1e-4) and len(losses) == STEPS
+    assert set(ig.load(made).model.state_dict()) == set(ig.create("tiny(n_layers=2)").model.state_dict())
+    run = Path(shutil.copytree(made, tmp_path / "run"))
+    for name in ("model.safetensors", "config.toml"):
+        (run / name).unlink()
+    shutil.rmtree(run / "checkpoints" / f"step-{STEPS:08d}")
+    resumed = curve(run, 1, parallel, resume="yes")
     assert resumed == pytest.approx(alone, abs=1e-4) and len(resumed) == STEPS
+
+
+@pytest.mark.slow
+def test_what_two_processes_made_is_read_by_transformers(tmp_path: Path, together: tuple[str, Path, list[float]]) -> None:
+    """The run as a Hugging Face folder: another implementation of the model gives the logits of ours, and ours is the trained one."""
+    from transformers import AutoModelForCausalLM
+
+    _, run, losses = together
+    lm = ig.load(run)
+    theirs = AutoModelForCausalLM.from_pretrained(ig.export(lm, tmp_path / "exported"), dtype=torch.float32).eval()
+    ids = torch.tensor([lm.encode(TEXT[:60])])
+    with torch.no_grad():
+        ours, others = lm.model(ids), theirs(ids).logits
+    assert torch.allclose(ours, others, atol=1e-4)
+    loss = torch.nn.functional.cross_entropy(others[0, :-1], ids[0, 1:])
+    assert float(loss) < losses[0] - 0.5
 
 
 def test_without_torchrun_one_process_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +108,22 @@ def test_half_of_torchruns_variables_are_an_error(monkeypatch: pytest.MonkeyPatc
     ):
         train(ig.create("tiny"), [TEXT], steps=1, config={"context_length": 16})
     assert torch.distributed.is_available()
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_stopped_write_a_checkpoint_of_the_same_step(tmp_path: Path) -> None:
+    """Ctrl-C reaches torchrun, which tells its processes; they agree on a step and leave together."""
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    recipe = tmp_path / "recipe.toml"
+    values = "steps = 100000\nbatch_size = 4\ncontext_length = 16\nsave_every = 90000\nvalidation = 0"
+    recipe.write_text(f'model = "tiny"\ndata = {str(tmp_path / "text.txt")!r}\n[train]\n{values}\n', encoding="utf-8")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "isinglass.cli.main"]
+    child = subprocess.Popen([*torchrun, "train", str(recipe), "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "run.toml").exists() and child.poll() is None:
+        time.sleep(0.05)
+    time.sleep(2)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=120)
+    saved = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert len(saved) == 1 and saved[0] != "step-00000000", said
+    assert "stopped; go on with: isinglass train" in said

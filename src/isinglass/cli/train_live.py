@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table as Grid
 from rich.text import Text
 
-from isinglass.core.units import duration
+from isinglass.core.units import duration, share
 from isinglass.training.events import Evaluated, Sampled, Saved, Started, StepDone, TrainEvent
 from isinglass.training.record import Recorder
 from isinglass.training.run import loss_curves
@@ -63,7 +63,9 @@ class Live:
 
     def _evaluation(self, event: Evaluated) -> str:
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in event.figures.items())
-        return f"step {event.step:,} of {self._steps:,}: validation {figures}{' (best)' if event.best else ''}"
+        return (
+            f"step {event.step:,} of {self._steps:,}: validation {figures}{' (best)' if event.best else ''}, {_speed(self._recorder.rows)}"
+        )
 
     def _view(self, event: StepDone) -> Group:
         grid = Grid.grid(padding=(0, 2))
@@ -73,7 +75,7 @@ class Live:
             f"loss {_smooth(self._recorder.rows):.4f}",
             f"gradient {event.gradient_norm:.2f}",
             f"rate {event.learning_rate:.2e}",
-            f"{event.tokens_per_second:,.0f} tokens/s",
+            _speed(self._recorder.rows),
             f"{duration(self._left(event.step))} left",
         )
         curve = loss_curves({"training": self._recorder.rows}, title="")
@@ -92,6 +94,15 @@ def _about(event: Started) -> str:
         f"{event.n_trained:,}{share} weights, {event.n_examples:,} examples, {event.n_validation_examples:,} held out, "
         f"{event.steps:,} steps{going_on}{kept}"
     )
+
+
+def _speed(rows: list[Row]) -> str:
+    """Of the last step."""
+    last = next((row for row in reversed(rows) if "tokens_per_second" in row), None)
+    if last is None:
+        return "no step yet"
+    used = f", {share(last['mfu'])} MFU" if "mfu" in last else ""
+    return f"{last['tokens_per_second']:,.0f} tokens/s{used}"
 
 
 def _smooth(rows: list[Row], last: int = 20) -> float:

@@ -5,8 +5,9 @@ Configs are frozen pydantic models that hold values and no behaviour. An unknown
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -17,6 +18,7 @@ from isinglass.core.errors import ConfigError, closest
 from isinglass.core.files import write_atomic
 
 C = TypeVar("C", bound="Config")
+Key = tuple[int | str, ...]  # the way to a value: ("train", "steps")
 
 
 class Config(BaseModel):
@@ -29,15 +31,18 @@ class Config(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-def build(cls: type[C], values: Mapping[str, Any], *, where: str = "") -> C:
-    """Make a config of class `cls`; ConfigError names each wrong key, its value and what was expected."""
+def build(cls: type[C], values: Mapping[str, Any], *, where: str = "", place: Callable[[Key], str] | None = None) -> C:
+    """Make a config of class `cls`; ConfigError names each wrong key, its value and what was expected.
+
+    `where` stands before every key; `place` says of a key in which file and line it was given, which then stands before the message.
+    """
     try:
         return cls.model_validate(dict(values))
     except ValidationError as fault:
-        raise _explain(cls, fault, where) from None
+        raise _explain(cls, fault, where, place) from None
 
 
-def _explain(cls: type[Config], fault: ValidationError, where: str) -> ConfigError:
+def _explain(cls: type[Config], fault: ValidationError, where: str, place: Callable[[Key], str] | None) -> ConfigError:
     lines, hint = [], ""
     for item in fault.errors():
         key = ".".join([where, *map(str, item["loc"])] if where else map(str, item["loc"]))
@@ -50,7 +55,10 @@ def _explain(cls: type[Config], fault: ValidationError, where: str) -> ConfigErr
             lines.append(f"{key} is missing")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key} = {item['input']!r}: {message}" if key else message)
+            given = f"{key} = {item['input']!r}" if key and not isinstance(item["input"], Mapping) else key
+            lines.append(f"{given}: {message}" if given else message)
+        if place is not None:
+            lines[-1] = f"{place(item['loc'])}: {lines[-1]}"
     return ConfigError(lines[0], details=lines[1:], hint=hint)
 
 
@@ -75,6 +83,35 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         raise ConfigError(f"no file {str(path)!r}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise ConfigError(f"{path}: not readable as TOML: {fault}") from None
+
+
+def line_of(path: Path | str, key: Key) -> int | None:
+    """The line of a TOML file that gives a key, or else the table or value that it stands in; None where there is none of them.
+
+    >>> _ = Path("recipe.toml").write_text("seed = 1\\n[train]\\nsteps = 2\\n")
+    >>> line_of("recipe.toml", ("train", "steps")), line_of("recipe.toml", ("train", "clip")), line_of("recipe.toml", ("model",))
+    (3, 2, None)
+    """
+    table: Key = ()
+    found, depth = None, 0
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        heading, given = _HEADING.match(line), _GIVEN.match(line)
+        if heading:
+            here = table = _parts(heading[1])
+        elif given:
+            here = (*table, *_parts(given[1]))
+        else:
+            continue
+        if len(here) > depth and here == tuple(map(str, key[: len(here)])):
+            found, depth = number, len(here)
+    return found
+
+
+_HEADING, _GIVEN = re.compile(r"\s*\[+([^\[\]]+)\]"), re.compile(r"""\s*([\w\-."' ]+?)\s*=""")
+
+
+def _parts(dotted: str) -> Key:
+    return tuple(part.strip(" \"'") for part in dotted.split("."))
 
 
 def write_toml(path: Path | str, values: Mapping[str, Any]) -> Path:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# the names that tempfile and whole_folder give: .NAME.abcd1234, with the suffix of a file, or .NAME.old
+_LEFT = re.compile(r"\.(?P<name>.+?)\.(?:[a-z0-9_]{8}(?:\.\w+)?|(?P<old>old))")
 
 
 @contextmanager
@@ -66,6 +70,18 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers of this module that were killed left in a folder; a folder that had stepped aside for a new one comes back."""
+    for path in folder.glob(".*"):
+        kept = _LEFT.fullmatch(path.name)
+        if kept and kept["old"] and not path.with_name(kept["name"]).exists():
+            path.replace(path.with_name(kept["name"]))
+        elif kept and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif kept:
+            path.unlink(missing_ok=True)
 
 
 def _to_disk(file: Path) -> None:

@@ -259,7 +259,9 @@ class Family(Generic[T]):
                 _adapter(annotations[name]).validate_python(value)
             except ValidationError as fault:
                 told = fault.errors()[0]["msg"]
-                raise VariantError(f"{call.name}: {name} = {value!r}: {told}", hint=f"isinglass explain {self.name}.{call.name}") from None
+                raise VariantError(
+                    f"{call.name}: {name} = {_show(value)}: {told}", hint=f"isinglass explain {self.name}.{call.name}"
+                ) from None
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -14,7 +13,7 @@ from typing import IO
 
 from isinglass.core.errors import DataError, IsinglassError
 from isinglass.data.card import DataCard, Tally
-from isinglass.data.records import Record
+from isinglass.data.jsonl import write_line
 from isinglass.data.sources import DROPPED
 from isinglass.data.step import Kept, Outcome
 
@@ -89,25 +88,16 @@ def _write_records(outcomes: Iterable[Outcome], folder: Path, text_field: str, s
                         shard = (folder / shards[-1]).open("w", encoding="utf-8", newline="\n")
                     kept += 1
                     # a record that was prepared before keeps the place it first came from
-                    _line(shard, {"place": record.place, **record.fields}, record)  # type: ignore[arg-type] # open since the first
+                    write_line(shard, {"place": record.place, **record.fields}, record)  # type: ignore[arg-type] # open since the first
                 else:
                     fields = dict(record.fields)
                     if outcome.reason.startswith("personal_data."):
                         fields.pop(text_field, None)  # the list must not become a list of addresses; the place says where the text is
-                    _line(dropped, {"reason": outcome.reason, "detail": outcome.detail, "place": record.place, **fields}, record)
+                    write_line(dropped, {"reason": outcome.reason, "detail": outcome.detail, "place": record.place, **fields}, record)
         finally:
             if shard:
                 shard.close()
     return shards
-
-
-def _line(file: IO[str], row: dict[str, object], record: Record) -> None:
-    try:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    except UnicodeEncodeError:
-        file.write(json.dumps(row) + "\n")  # half of a surrogate pair has no UTF-8, but an escape in JSON
-    except TypeError as fault:
-        raise DataError(f"{record.place}: cannot be written as JSON: {fault}") from None
 
 
 @contextmanager

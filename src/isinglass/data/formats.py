@@ -153,7 +153,7 @@ def _object(value: Any, place: str, how: Reading) -> Record:
 
 def _told(fault: Exception) -> str:
     if isinstance(fault, json.JSONDecodeError):
-        return f"{fault.msg} at character {fault.colno}"
+        return f"{fault.msg.removesuffix(' at')} at character {fault.colno}"
     return "too deeply nested" if isinstance(fault, RecursionError) else str(fault)
 
 

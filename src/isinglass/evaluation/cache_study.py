@@ -12,9 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from isinglass.core.errors import EngineError
 from isinglass.evaluation.cache_work import cached_work, kv_bytes, uncached_work
-from isinglass.evaluation.machine import Rates, measure_rates, timed
+from isinglass.evaluation.machine import Rates, measure_rates
 from isinglass.generation.lm import LM
 from isinglass.models.cache import new_cache
+from isinglass.models.machine import timed
 from isinglass.show.figure import Figure
 from isinglass.show.marks.lines import lines
 from isinglass.show.table import Table

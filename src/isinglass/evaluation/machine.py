@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from isinglass.models.cache import synchronise
+from isinglass.models.machine import best_seconds, product_rate
 
-_SIDE = 1024
 _READ_BYTES = 256 * 2**20  # in two halves, each larger than the caches of common processors
-_TIMES = 10
 
 
 @dataclass(frozen=True)
@@ -39,19 +35,5 @@ class Rates:
 
 def measure_rates(dtype: torch.dtype, device: torch.device) -> Rates:
     """A square matrix product, and the dot product of two large vectors, in the model's number format. Takes about a second."""
-    square = torch.ones(_SIDE, _SIDE, dtype=dtype, device=device)
-    one, other = torch.ones(2, _READ_BYTES // square.element_size() // 2, dtype=dtype, device=device)
-    return Rates(2 * _SIDE**3 / best_seconds(lambda: square @ square), _READ_BYTES / best_seconds(lambda: one @ other))
-
-
-def best_seconds(work: Callable[[], torch.Tensor]) -> float:
-    """The shortest of several tries, after one that warms up."""
-    work()
-    return min(timed(work) for _ in range(_TIMES))
-
-
-def timed(work: Callable[[], torch.Tensor]) -> float:
-    """Seconds until the result is there."""
-    began = time.perf_counter()
-    synchronise(work().device)
-    return time.perf_counter() - began
+    one, other = torch.ones(2, _READ_BYTES // dtype.itemsize // 2, dtype=dtype, device=device)
+    return Rates(product_rate(dtype, device), _READ_BYTES / best_seconds(lambda: one @ other))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -71,8 +71,16 @@ class _Concatenated(nn.Module):
         return F.linear(x, torch.cat(weights), torch.cat(biases) if biases else None)
 
 
-class _LayerNorm(nn.Module):
-    """LayerNorm by torch's kernel, with gradients."""
+class FusedNorm(nn.Module):
+    """A norm by torch's own function, over the parameters of ours; `kept` is what it keeps for their gradients, in widths of a token."""
+
+    kept: ClassVar[int]
+
+
+class _LayerNorm(FusedNorm):
+    """LayerNorm by torch's kernel: it keeps what enters and what leaves."""
+
+    kept = 2
 
     def __init__(self, norm: LayerNorm) -> None:
         super().__init__()
@@ -82,8 +90,10 @@ class _LayerNorm(nn.Module):
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
-class _RMSNorm(nn.Module):
-    """RMSNorm by torch's own function, with gradients."""
+class _RMSNorm(FusedNorm):
+    """RMSNorm by torch's own function, on the CPU a chain of operations: it keeps what is scaled as well."""
+
+    kept = 3
 
     def __init__(self, norm: RMSNorm) -> None:
         super().__init__()

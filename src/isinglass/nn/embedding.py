@@ -28,7 +28,11 @@ class SegmentEmbedding(nn.Module):
         """Without `segments` all tokens belong to segment 0. EngineError for a segment that has no embedding."""
         if segments is None:
             return self.weight[:1, None]
+        if not torch.compiler.is_compiling():  # inside a compiled program nothing may depend on what tensors hold
+            self._check(segments)
+        return nn.functional.embedding(segments, self.weight)
+
+    def _check(self, segments: Tensor) -> None:
         last = int(segments.max())
         if last >= len(self.weight) or int(segments.min()) < 0:
             raise EngineError(f"segment {last} has no embedding", details=[f"this model knows segments 0 to {len(self.weight) - 1}"])
-        return nn.functional.embedding(segments, self.weight)

@@ -31,6 +31,11 @@ class Template(ABC):
 
     stops: tuple[str, ...] = ()
 
+    @property
+    def jinja(self) -> str | None:
+        """The template in the language in which a saved tokenizer keeps it, for `detect_template` and for others; None for no template."""
+        return None
+
     @abstractmethod
     def parts(self, messages: Sequence[Message], *, reply: bool) -> Iterable[Part]:
         """The text in parts; `reply` ends it where the model's reply begins."""
@@ -84,7 +89,7 @@ def detect_template(chat_template: str | None, special: Mapping[str, int]) -> Te
     if "<|start_header_id|>" in source:
         return llama3.build()
     if "### Instruction:" in source:
-        return alpaca.build()
+        return alpaca.build(*map(_unescaped, _PREAMBLE.findall(source)[:1]))
     if chat_template:
         raise TokenizerError(
             "the model's chat template is of no known kind",
@@ -96,6 +101,13 @@ def detect_template(chat_template: str | None, special: Mapping[str, int]) -> Te
 
 # In the wild: '<|im_start|>system\nYou are ...<|im_end|>\n', in quotes of either kind, with `\n` written out or as a line end.
 _SYSTEM = re.compile(r"<\|im_start\|>system(?:\\n|\n)((?:(?!<\|im_|['\"] *\+|\{\{|\}\}).)+?)<\|im_end\|>", re.DOTALL)
+
+# Our own form of Alpaca's: {% set preamble = "Below is ..." %}
+_PREAMBLE = re.compile(r'set preamble = "((?:[^"\\]|\\.)*)"')
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], text)
 
 
 def _default_system(chat_template: str) -> str | None:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from isinglass.core.errors import CheckpointError, TrainingError
 from isinglass.core.files import whole_folder
 from isinglass.models.checkpoint import check_weights
-from isinglass.training.trainer import Trainer
+from isinglass.training.trainer import DIVERGED, Trainer
 
 KEPT = 2  # the newest ones; one more than needed, should the newest be lost with its disk block
 
@@ -25,6 +25,7 @@ class Progress:
     best_loss: float | None = None
     best_step: int = 0
     evaluations_since_best: int = 0
+    evaluated_step: int = 0  # of the last evaluation
     n_tokens: int = 0
     seconds: float = 0.0
 
@@ -39,6 +40,8 @@ def save(folder: Path, trainer: Trainer, progress: Progress) -> Path:
     facts = {"step": trainer.step, "steps": trainer.steps, "drawn": trainer.loader.drawn, "progress": asdict(progress)}
     if trainer.team.rank > 0:
         return target
+    if not all(bool(tensors[f"model.{name}"].isfinite().all()) for name in trainer.trained):
+        raise TrainingError(f"step {trainer.step:,}: weights are no finite numbers, so they are not saved", hint=DIVERGED)
     try:
         with whole_folder(target) as staging:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, staging / "state.safetensors")
@@ -46,7 +49,6 @@ def save(folder: Path, trainer: Trainer, progress: Progress) -> Path:
     except (OSError, SafetensorError) as fault:
         raise TrainingError(
             f"cannot write the checkpoint of step {trainer.step:,} to {str(folder)!r}: {fault}",
-            details=["the checkpoint before it is untouched"] if newest(folder) else [],
             hint="make room on the disk, then go on with resume",
         ) from None
     for old in _all(folder)[:-KEPT]:
@@ -66,14 +68,14 @@ def load(path: Path, trainer: Trainer) -> Progress:
         facts = json.loads((path / "state.json").read_text(encoding="utf-8"))
         with safe_open(path / "state.safetensors", framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-        progress = Progress(**facts["progress"])
+        progress, step, drawn = Progress(**facts["progress"]), int(facts["step"]), int(facts["drawn"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as fault:
         raise CheckpointError(
             f"cannot read the checkpoint {str(path)!r}: {fault}", hint=f"remove it to go on from an older one: {path}"
         ) from None
     expected = {f"model.{name}": weight.shape for name, weight in trainer.trained.items()}
     check_weights(expected, {name: tensor.shape for name, tensor in tensors.items() if name.startswith("model.")}, str(path))
-    trainer.restore(tensors, facts["step"], facts["drawn"])
+    trainer.restore(tensors, step, drawn)
     return progress
 
 

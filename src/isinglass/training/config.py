@@ -15,6 +15,7 @@ class TrainConfig(Config):
     steps: int | None = Field(default=None, gt=0)
     epochs: float | None = Field(default=None, gt=0)  # passes over the data; without steps and epochs: one
     batch_size: int = Field(default=16, gt=0)  # examples per step, over all processes
+    batching: Literal["by_length"] | None = None  # by_length: rows of like length together, so that less is padded; None: at random
     accumulation: int = Field(default=1, gt=0)  # in how many parts a batch is computed, to save memory
     context_length: int | None = Field(default=None, gt=0)  # of the examples; None: the model's
     optimizer: str = "adamw"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from isinglass.core.errors import DataError
@@ -14,7 +14,10 @@ from isinglass.training.prompting import Prompting
 Form = Literal["messages", "instruction", "named"]
 REPLY = "assistant"  # the role whose words are learned
 # how texts begin that were put into a template already; a second one around them would teach the first as if somebody had said it
-_MARKERS = ("<|im_start|>", "<|begin_of_text|>", "<|start_header_id|>", "### Instruction:", "Below is an instruction that describes a task")
+_MARKERS = (
+    "<|im_start|>", "<|begin_of_text|>", "<|start_header_id|>", "[INST]", "<s>[INST]", "<start_of_turn>",
+    "### Instruction:", "### Response:", "Below is an instruction that describes a task",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,17 @@ class Conversations:
 
     prompt: str | None = None
     response: str | None = None
+    first: tuple[Form, str] | None = None  # the form that records have to be in, and where it was found
+
+    def like(self, record: Record) -> Conversations:
+        """The same for records in the form of this one."""
+        return replace(self, first=(self._form(record), record.place))
 
     def read(self, records: Iterable[Record]) -> list[Conversation]:
         """The conversations of all records. DataError, with file and line, for a missing field, another form than that of the records
         before, a text that is in a template already, and a conversation without a reply.
         """
-        found, first = [], None
+        found, first = [], self.first
         for record in records:
             form = self._form(record)
             if first is not None and form != first[0]:

@@ -31,12 +31,17 @@ def records_of(data: Data) -> list[Record]:
     return records
 
 
-def _of_source(options: dict[str, Any]) -> list[Record]:
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError unless these are options of a source."""
     wrong = sorted(options.keys() - _OPTIONS)
     if wrong:
         raise unknown("option", wrong[0], _OPTIONS, where="data")
     if "source" not in options:
         raise ConfigError("data.source is missing", hint='data = {source = "messages.tsv", columns = ["label", "text"]}')
+
+
+def _of_source(options: dict[str, Any]) -> list[Record]:
+    check_options(options)
     return list(read(options.pop("source"), **options))
 
 
@@ -57,6 +62,8 @@ def held_out(records: list[Record], share: float, seed: int) -> tuple[list[Recor
     if share == 0:
         return records, []
     if len(records) == 1:
+        if "text" not in records[0].fields:
+            raise DataError(f"{records[0].place}: one record cannot be learned from and held out as well", hint="set validation = 0")
         text = records[0].text
         cut = int(len(text) * (1 - share))
         return [_part(records[0], text[:cut])], [_part(records[0], text[cut:])]

@@ -35,6 +35,7 @@ class StepDone:
     n_tokens: int  # read in this step, padding not counted
     seconds: float
     figures: Mapping[str, float] = field(default_factory=dict)
+    mfu: float | None = None  # model FLOPs utilisation: a share of what a large matrix product reaches here (training.accounting)
 
     @property
     def tokens_per_second(self) -> float:

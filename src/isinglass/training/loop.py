@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from isinglass.core.config import build
+from isinglass.core.errors import IsinglassError, TrainingError
 from isinglass.generation.lm import LM
 from isinglass.generation.loop import generate
 from isinglass.training import checkpoint
@@ -17,6 +20,10 @@ from isinglass.training.objective import Objective
 from isinglass.training.record import Recorder
 from isinglass.training.run import Run
 from isinglass.training.setup import Prepared, prepare
+
+
+class Stopped(Exception):  # noqa: N818 - no error: a wish
+    """Thrown into the events of `training` to leave after a checkpoint is written; of several processes by all, after the same step."""
 
 
 def training(
@@ -90,8 +97,14 @@ def _events(job: Prepared) -> Iterator[TrainEvent]:
             saved_step = trainer.step
             yield Saved(trainer.step, checkpoint.save(job.folder / "checkpoints", trainer, progress))
 
+    lost = False
     try:
         yield job.started()
+        if trainer.step and len(job.validation) and job.due(job.evaluate_every) and progress.evaluated_step != trainer.step:
+            # the run was left after this step and before its evaluation
+            saved_step = -1
+            for event in _looked_at(job):
+                yield seen(event)
         while trainer.step < trainer.steps and not job.out_of_patience():
             done = trainer.advance()
             progress.n_tokens, progress.seconds = progress.n_tokens + done.n_tokens, progress.seconds + done.seconds
@@ -103,12 +116,30 @@ def _events(job: Prepared) -> Iterator[TrainEvent]:
                 yield from save()
         yield from save()
         yield Finished(trainer.step, "patience" if job.out_of_patience() else "steps", job.finished(recorder.rows))
+    except Stopped:
+        for _ in save():
+            pass
+    except (TrainingError, OSError, SafetensorError) as fault:
+        lost = True  # the weights have diverged, or the disk takes no more: what was saved before is what is kept
+        raise _with_what_is_kept(fault, job) from None
     finally:
         # left early (closed, or Ctrl-C in between two steps): keep what is done; torn weights are kept by nobody
-        # (several processes need not leave at the same step, so theirs is the last checkpoint that they wrote together)
-        if not trainer.torn and trainer.team.world == 1:
+        # (several processes need not leave at the same step; those that have agreed on one throw Stopped)
+        if not lost and not trainer.torn and trainer.team.world == 1:
             for _ in save():
                 pass
+
+
+def _with_what_is_kept(fault: Exception, job: Prepared) -> TrainingError:
+    """The error that ends a run, with what of the run is whole on the disk."""
+    told = fault if isinstance(fault, IsinglassError) else None
+    message = told.message if told else f"step {job.trainer.step:,}: cannot write to {str(job.folder)!r}: {fault}"
+    hint = told.hint if told else "make room on the disk, then go on with resume"
+    last = None if job.folder is None else checkpoint.newest(job.folder / "checkpoints")
+    kept = [f"kept: {last}"] if last is not None else ["no checkpoint was written before"] if job.folder is not None else []
+    if job.folder is not None and job.progress.best_step and (job.folder / "best").is_dir():
+        kept.append(f"kept: {job.folder / 'best'}, the model of step {job.progress.best_step:,}")
+    return TrainingError(message, details=[*(told.details if told else ()), *kept], hint=hint)
 
 
 def _looked_at(job: Prepared) -> Iterator[TrainEvent]:

@@ -15,6 +15,7 @@ from isinglass.generation.lm import LM
 from isinglass.models.transformer import Model
 from isinglass.nn.attention.slots import Slots
 from isinglass.nn.loss import IGNORED
+from isinglass.text.tokenizer import Tokenizer
 
 Examples = Sequence[Any]  # each objective has its own kind
 
@@ -54,10 +55,11 @@ class Objective(ABC):
     """Loss and data of one way to learn. Objects are values: what changes while training is in the model alone.
 
     `rows` says whether an example is always the same row of ids, padded on the right ("repeated"): what blocks that do not train make
-    of it may then be kept (`training.reuse`).
+    of it may then be kept (`training.reuse`). `one_shape`: all batches of a run have the same shape, so a program may be made for it.
     """
 
     rows: ClassVar[Literal["drawn", "repeated"]] = "drawn"
+    one_shape: ClassVar[bool] = False
 
     def fitted(self, records: Sequence[Record]) -> Objective:
         """This objective with what it takes from the records it learns from, such as the names of labels; most take nothing."""
@@ -78,6 +80,10 @@ class Objective(ABC):
     def collate(self, examples: Examples, seeds: Sequence[int]) -> Batch:
         """A batch of some examples; whatever is random about example i follows from seeds[i]."""
 
+    def lengths(self, examples: Examples) -> Sequence[int]:
+        """The tokens of each example, by which batches may be grouped."""
+        return [self.collate([example], [0]).n_tokens for example in examples]
+
     def prepared(self, model: nn.Module, batches: Sequence[Batch]) -> Sequence[Batch]:
         """The batches of a step, with what the model itself, as it is before the step, adds to them; PPO lets it write the responses."""
         return batches
@@ -93,6 +99,14 @@ class Objective(ABC):
     def ends(self, lm: LM) -> frozenset[int]:
         """The tokens that end a text of the trained model: those of the given one, and for instructions what a reply ends with."""
         return lm.end_ids
+
+    def tokenizer(self, lm: LM) -> Tokenizer:
+        """The tokenizer of the trained model: the given one; for instructions it knows how a conversation was written."""
+        return lm.tokenizer
+
+    def remembered(self) -> Mapping[str, Any]:
+        """What a run that is resumed must find as it was, beside the objective's text; for distillation the teacher's weights."""
+        return {}
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from isinglass.core.config import Config, build, read_toml, with_overrides
-from isinglass.core.errors import VariantError
+from isinglass.core.config import Config, Key, build, line_of, parse_override, read_toml, with_overrides
+from isinglass.core.errors import ConfigError, VariantError, unknown
 from isinglass.core.variants import Call, parse
 from isinglass.generation.lm import LM, create, load
+from isinglass.nn.attention.config import AttentionConfig
 from isinglass.text.tokenizer import Tokenizer
 from isinglass.text.trainers import family as trainers
 from isinglass.text.training import train_tokenizer
 from isinglass.training.config import TrainConfig
-from isinglass.training.dataset import records_of
+from isinglass.training.dataset import check_options, records_of
 from isinglass.training.events import TrainEvent
 from isinglass.training.loop import training
 
@@ -27,6 +28,14 @@ class ModelChoice(Config):
     preset: str | None = None
     load: str | None = None
     attention: dict[str, Any] = Field(default_factory=dict)  # settings of attention in place of the preset's
+
+    @field_validator("attention")
+    @classmethod
+    def _known(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in values:
+            if name not in AttentionConfig.model_fields:
+                raise ValueError(str(unknown("setting", name, AttentionConfig.model_fields)))
+        return values
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelChoice:
@@ -61,6 +70,24 @@ class Recipe(Config):
     @classmethod
     def _short_forms_too(cls, values: dict[str, Any]) -> dict[str, Any]:
         return _long_form(values)
+
+    @field_validator("data")
+    @classmethod
+    def _known(cls, data: str | dict[str, Any]) -> str | dict[str, Any]:
+        if isinstance(data, dict):
+            try:
+                check_options(data)
+            except ConfigError as fault:
+                raise ValueError(str(fault)) from None
+        return data
+
+    @model_validator(mode="after")
+    def _vocabulary(self) -> Recipe:
+        if self.model.load is not None and self.tokenizer is not None:
+            raise ValueError(
+                "tokenizer belongs to a fresh model (preset): one that is loaded keeps the vocabulary its weights were made for"
+            )
+        return self
 
     def lm(self) -> LM:
         """The model to begin with. The tokenizer is learned from the data if that is asked for."""
@@ -100,7 +127,17 @@ def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     Paths inside are taken from the folder one works in.
     """
     values = with_overrides(_long_form(read_toml(path)), overrides)
-    return build(Recipe, values, where=f"{path} with --set" if overrides else str(path))
+    return build(Recipe, values, place=lambda key: _place(Path(path), overrides, key))
+
+
+def _place(path: Path, overrides: Sequence[str], key: Key) -> str:
+    """Where a setting was given: the last override that gives it or a table it stands in, else the line of the file."""
+    for text in reversed(overrides):
+        given = tuple(parse_override(text)[0])
+        if given == tuple(map(str, key[: len(given)])):
+            return f"--set {text}"
+    line = line_of(path, key)
+    return str(path) if line is None else f"{path}:{line}"
 
 
 def cook(recipe: Recipe, lm: LM, *, resume: bool = False) -> Iterator[TrainEvent]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from isinglass.core.errors import CheckpointError
 from isinglass.core.files import write_atomic
 from isinglass.training.events import Evaluated, Sampled, StepDone, TrainEvent
 
 Row = dict[str, Any]
+_SAMPLED_AT = re.compile(r"^## step ([\d,]+)$", re.MULTILINE)
 VALIDATION = "validation_"  # what is in front of a figure of the validation set
 
 
@@ -27,8 +30,14 @@ class Recorder:
         self.rows: list[Row] = [] if self._csv is None or step == 0 else [row for row in read_metrics(self._csv) if row["step"] <= step]
         self._columns: list[str] = []
         self._written = 0  # rows that are in the file
-        if self._samples is not None and step == 0 and self._samples.exists():
-            self._samples.unlink()
+        reached = self.rows[-1]["step"] if self.rows else 0
+        if self._csv is not None and self._csv.exists() and reached < step:
+            raise CheckpointError(
+                f"{str(self._csv)!r} ends with step {reached:,}, and the checkpoint is of step {step:,}: the rows between are lost",
+                hint="put the file back, or remove it to go on without the rows before",
+            )
+        if self._samples is not None and self._samples.exists():
+            _shorten(self._samples, step)
 
     def see(self, event: TrainEvent) -> None:
         """Take up an event."""
@@ -73,6 +82,8 @@ def _row(event: StepDone) -> Row:
         "gradient_norm": event.gradient_norm,
         "n_tokens": event.n_tokens,
         "seconds": event.seconds,
+        "tokens_per_second": event.tokens_per_second,
+        **({} if event.mfu is None else {"mfu": event.mfu}),
     }
 
 
@@ -83,15 +94,36 @@ def _lines(columns: list[str], rows: list[Mapping[str, Any]] | list[Row]) -> str
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """The rows of a `metrics.csv`; empty cells are left out, and so is a last line that was cut short."""
+    """The rows of a `metrics.csv`; empty cells are left out, and so is a last line that was cut short: one without a line end.
+
+    Raises CheckpointError, with file and line, for what is no row of numbers.
+    """
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        rows = []
-        for line in reader:
-            if None in line.values() or None in line:
-                continue
+    try:
+        whole = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as fault:
+        raise _no_metrics(path, 1, str(fault)) from None
+    reader = csv.DictReader(whole[: whole.rfind("\n") + 1].splitlines(keepends=True))
+    rows = []
+    for line in reader:
+        if None in line.values() or None in line or "step" not in line:
+            raise _no_metrics(path, reader.line_num, "a row of another length than the heading")
+        try:
             row = {name: float(value) for name, value in line.items() if value}
             rows.append({**row, "step": int(row["step"])})
+        except (ValueError, KeyError) as fault:
+            raise _no_metrics(path, reader.line_num, str(fault)) from None
     return rows
+
+
+def _no_metrics(path: Path, line: int, fault: str) -> CheckpointError:
+    return CheckpointError(f"{path}:{line}: no row of metrics: {fault}", hint="put the file back, or remove it to go on without its rows")
+
+
+def _shorten(samples: Path, step: int) -> None:
+    """Leave out the samples of later steps than `step`, which come again."""
+    text = samples.read_text(encoding="utf-8", errors="replace")
+    later = next((found.start() for found in _SAMPLED_AT.finditer(text) if int(found[1].replace(",", "")) > step), None)
+    if later is not None:
+        write_atomic(samples, text[:later])

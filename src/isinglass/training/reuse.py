@@ -109,12 +109,17 @@ class Reused(Objective):
         inner = self.inner.collate([kept.examples[number] for kept, number in examples], seeds)
         return KeptBatch(inner.ids, inner.slots, inner.targets, inner.segments, inner=inner, rows=list(examples))
 
+    def lengths(self, examples: Examples) -> Sequence[int]:
+        return cast(Kept, examples).lengths
+
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        kept = cast(KeptBatch, batch)
-        rows = [source.state(number, model) for source, number in kept.rows]
+        return self.inner.loss(self.above(model, cast(KeptBatch, batch)), cast(KeptBatch, batch).inner)
+
+    def above(self, model: M, batch: KeptBatch) -> M:
+        """The model from the first trained block on, for the rows of this batch."""
+        rows = [source.state(number, model) for source, number in batch.rows]
         time = batch.ids.shape[1]
-        states = torch.stack([F.pad(row, (0, 0, 0, time - len(row))) for row in rows])
-        return self.inner.loss(upper(model, self.first, states), kept.inner)
+        return upper(model, self.first, torch.stack([F.pad(row, (0, 0, 0, time - len(row))) for row in rows]))
 
     def product(self, model: Model) -> Model:
         return self.inner.product(model)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,45 @@ from isinglass.generation.lm import LM
 from isinglass.show.figure import Figure
 from isinglass.show.marks.lines import lines
 from isinglass.show.table import Table
+from isinglass.training.accounting import MemoryUse
 from isinglass.training.record import VALIDATION, Row, read_metrics
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run made of its machine: means over its steps, evaluations not counted. `mfu` is the model FLOPs utilisation."""
+
+    tokens_per_second: float
+    mfu: float | None
+    memory: MemoryUse
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], memory: MemoryUse) -> RunCost:
+        """From the rows of the steps."""
+        steps = [row for row in rows if "seconds" in row]
+        seconds = sum(row["seconds"] for row in steps) or math.inf
+        counted = [row for row in steps if "mfu" in row]
+        work = sum(row["mfu"] * row["seconds"] for row in counted)
+        share = work / sum(row["seconds"] for row in counted) if counted else None
+        return cls(sum(row["n_tokens"] for row in steps) / seconds, share, memory)
+
+    def values(self) -> dict[str, float]:
+        """For cards and JSON: bytes, shares and tokens per second."""
+        share = {} if self.mfu is None else {"mfu": round(self.mfu, 4)}
+        memory = {f"{name.replace(' ', '_')}_bytes": n for name, n in self.memory.rows().items()}
+        return {"tokens_per_second": round(self.tokens_per_second, 1), **share, **memory}
+
+    @property
+    def table(self) -> Table:
+        """The same to be read."""
+        share = [] if self.mfu is None else [{"quantity": "model FLOPs utilisation", "value": self.mfu, "unit": "ratio"}]
+        rows = [
+            {"quantity": "tokens per second", "value": self.tokens_per_second, "unit": "count"},
+            *share,
+            *({"quantity": name, "value": n, "unit": "bytes"} for name, n in self.memory.rows().items()),
+        ]
+        notes = ["utilisation: of what a large matrix product reaches here", "growth: beyond what the process held before the first step"]
+        return Table(rows, title="What a step took", notes=notes)
 
 
 @dataclass(frozen=True)
@@ -22,7 +61,7 @@ class Run:
     """A trained model with its numbers. `lm` is the model after the last step; the best one, by validation loss, is in `folder`/best.
 
     `reason` says why it ended: steps (all done), patience (no better evaluation for too long), or stopped.
-    `lm` has a LoRA merged into its weights; `drift` says what that changed.
+    `lm` has a LoRA merged into its weights; `drift` says what that changed. `cost` is speed and memory, predicted and measured.
     """
 
     lm: LM
@@ -32,6 +71,7 @@ class Run:
     best_loss: float | None = None
     folder: Path | None = None
     drift: Table | None = None
+    cost: RunCost | None = None
 
     @property
     def evaluations(self) -> list[Row]:
@@ -59,30 +99,44 @@ class Run:
         return Table(rows, title="Evaluations")
 
 
-def loss_curves(runs: dict[str, Sequence[Row]], *, title: str, smooth: int = 20) -> Figure:
-    """Training loss (a mean over `smooth` steps) and validation loss of one run or of several."""
+AXES = {
+    "step": "step",
+    "tokens": "tokens",
+    "seconds": "seconds of training",
+    "loss": "loss (nats per target)",
+    "bits_per_byte": "bits per byte",
+}
+
+
+def loss_curves(
+    runs: Mapping[str, Sequence[Row]], *, title: str, smooth: int = 20, x: str = "step", y: str = "loss", notes: Sequence[str] = ()
+) -> Figure:
+    """Training loss (a mean over `smooth` steps) and validation loss of one run or of several; `x` and `y` are columns named in AXES."""
     series: dict[str, tuple[list[float], list[float]]] = {}
     for name, rows in runs.items():
-        steps = [row for row in rows if "loss" in row]
+        steps = [row for row in rows if y in row]
         window = max(1, min(smooth, len(steps) // 10))
         groups = [steps[at : at + window] for at in range(0, len(steps), window)]
         if groups:
-            series[name] = ([group[-1]["step"] for group in groups], [sum(row["loss"] for row in group) / len(group) for group in groups])
-        held = [row for row in rows if VALIDATION + "loss" in row]
+            series[name] = ([group[-1][x] for group in groups], [sum(row[y] for row in group) / len(group) for group in groups])
+        held = [row for row in rows if VALIDATION + y in row]
         if held:
             label = "validation" if len(runs) == 1 else f"{name}, validation"
-            series[label] = ([row["step"] for row in held], [row[VALIDATION + "loss"] for row in held])
-    return lines(series, title=title, x="step", y="loss (nats per target)")
+            series[label] = ([row[x] for row in held], [row[VALIDATION + y] for row in held])
+    return lines(series, title=title, x=AXES[x], y=AXES[y], notes=notes)
 
 
 def read_runs(folders: Sequence[Path]) -> dict[str, list[Row]]:
-    """The rows of saved runs by the names of their folders. Raises CheckpointError for a folder that holds no run."""
-    found = {}
-    for folder in folders:
+    """The rows of saved runs by the names of their folders, or by their paths where names repeat.
+
+    Raises CheckpointError for a folder that holds no run.
+    """
+    names, found = [folder.name for folder in folders], {}
+    for folder, name in zip(folders, names, strict=True):
         rows = read_metrics(folder / "metrics.csv")
         if not rows:
             raise CheckpointError(f"{str(folder)!r} holds no run", details=["expected a metrics.csv with at least one step"])
-        found[folder.name] = rows
+        found[name if names.count(name) == 1 else str(folder)] = rows
     return found
 
 

@@ -144,7 +144,19 @@ def team(parallel: Literal["ddp", "fsdp"]) -> Team:
     return {"ddp": Copied, "fsdp": Divided}[parallel]()
 
 
+def agreed(asked: bool) -> bool:
+    """Whether this process or another one of those that train together was asked to stop. All of them call this after the same step."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return asked
+    flag = torch.tensor(float(asked))
+    dist.all_reduce(flag)
+    return bool(flag)
+
+
 def gradient_norm(weights: Sequence[nn.Parameter], limit: float) -> float:
     """The norm of all gradients, which are scaled down where it is above `limit`."""
-    norm: Any = torch.nn.utils.clip_grad_norm_(weights, limit)
-    return float(_whole(norm))
+    norm: Any = torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    size = float(_whole(norm))
+    if not size <= limit:  # torch's one function for both multiplies by 1 in most steps
+        torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
+    return size

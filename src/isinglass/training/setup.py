@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import copy
+import math
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from isinglass.core.config import read_toml, write_toml
-from isinglass.core.errors import CheckpointError, ConfigError, IsinglassError
-from isinglass.core.files import whole_folder
+from isinglass.core.errors import CheckpointError, ConfigError, DataError, IsinglassError, TrainingError
+from isinglass.core.files import remove_leftovers, whole_folder
 from isinglass.core.runtime import derive_seed
 from isinglass.generation.lm import LM, export
 from isinglass.models.adapted import adapt, adapter_names, settled
+from isinglass.models.fingerprint import fingerprint
 from isinglass.models.trainable import fused
-from isinglass.models.transformer import Model, on_meta
+from isinglass.models.transformer import Decoder, Model, on_meta
 from isinglass.show.table import Table
 from isinglass.training import checkpoint, objectives, optimizers, schedules
 from isinglass.training.checkpoint import Progress
+from isinglass.training.compiled import compile_passes
 from isinglass.training.config import TrainConfig
 from isinglass.training.dataset import Data, held_out, records_of
 from isinglass.training.events import Evaluated, Saved, Started, TrainEvent
@@ -28,10 +33,10 @@ from isinglass.training.merging import merge_drift
 from isinglass.training.objective import Examples, Objective
 from isinglass.training.recompute import recompute
 from isinglass.training.record import Row
-from isinglass.training.reuse import Kept, kept_bytes, reusing
-from isinglass.training.run import Run
+from isinglass.training.reuse import Kept, body_of, kept_bytes, reusing
+from isinglass.training.run import Run, RunCost
 from isinglass.training.scale import Divided, team
-from isinglass.training.trainer import Trainee, Trainer
+from isinglass.training.trainer import DIVERGED, Trainee, Trainer
 
 # settings of which a resumed run may have others: they change how long it goes on and what is looked at, but no step
 _FREE = {"steps", "epochs", "evaluate_every", "evaluation_batches", "patience", "samples", "sample_tokens", "save_every"}
@@ -84,25 +89,33 @@ class Prepared:
             return
         began = time.perf_counter()
         figures, progress = self.trainer.evaluate(self.validation), self.progress
-        best = progress.best_loss is None or figures["loss"] < progress.best_loss
-        if best:
-            progress.best_loss, progress.best_step, progress.evaluations_since_best = figures["loss"], self.trainer.step, 0
-        else:
-            progress.evaluations_since_best += 1
-        yield Evaluated(self.trainer.step, figures, best, time.perf_counter() - began)
+        if not math.isfinite(figures["loss"]):
+            raise TrainingError(
+                f"step {self.trainer.step}: the validation loss is {figures['loss']:.4g}, expected a finite number", hint=DIVERGED
+            )
+        best, seconds = progress.best_loss is None or figures["loss"] < progress.best_loss, time.perf_counter() - began
         if best and self.folder is not None:
             lm = self.lm()
             if self.first:
                 with whole_folder(self.folder / "best") as staging:
                     export(lm, staging, format="isinglass")
+        # from here on it is done: whoever leaves before has it made again when the run is resumed
+        progress.evaluated_step = self.trainer.step
+        if best:
+            progress.best_loss, progress.best_step, progress.evaluations_since_best = figures["loss"], self.trainer.step, 0
+        else:
+            progress.evaluations_since_best += 1
+        yield Evaluated(self.trainer.step, figures, best, seconds)
+        if best and self.folder is not None:
             yield Saved(self.trainer.step, self.folder / "best", best=True)
 
     def lm(self) -> LM:
         """The model as it is now, for inference."""
         card = {**self.lm_before.card, "trained_steps": self.trainer.step}
         model = _plain(self._trained_model())
-        ends = self.trainer.objective.ends(self.lm_before)
-        return replace(self.lm_before, model=model, card=card, end_ids=ends, file=None, _made={})  # type: ignore[arg-type]
+        goal, before = self.trainer.objective, self.lm_before
+        ends, tokenizer = goal.ends(before), goal.tokenizer(before)
+        return replace(before, model=model, tokenizer=tokenizer, card=card, end_ids=ends, file=None, _made={})  # type: ignore[arg-type]
 
     def _trained_model(self) -> Model:
         """The plain form with the weights of now; the processes of a divided model put theirs together."""
@@ -115,9 +128,11 @@ class Prepared:
     def finished(self, rows: list[Row]) -> Run:
         """The result; with a folder the model is written there."""
         lm, reason = self.lm(), "patience" if self.out_of_patience() else "steps"
+        cost = RunCost.of(rows, self.trainer.account.memory())
+        lm = replace(lm, card={**lm.card, **cost.values()})
         if self.folder is not None and self.first:
             export(lm, self.folder, format="isinglass")
-        return Run(lm, rows, reason, self.progress.best_step, self.progress.best_loss, self.folder, self._drift())
+        return Run(lm, rows, reason, self.progress.best_step, self.progress.best_loss, self.folder, self._drift(), cost)
 
     def _drift(self) -> Table | None:
         """What merging the adapter changes, on the first example; None without one."""
@@ -143,9 +158,15 @@ def prepare(
     goal: Objective = objectives.family.resolve(objective, where="objective")
     recipe = optimizers.family.resolve(config.optimizer, where="train.optimizer")
     schedule = schedules.family.resolve(config.schedule, where="train.schedule")
-    folder = None if out is None else _folder(Path(out), resume)
+    if lm.tokenizer.vocab_size > lm.config.vocab_size:
+        raise ConfigError(
+            f"tokenizer {lm.tokenizer.name!r} has {lm.tokenizer.vocab_size:,} tokens, the model has {lm.config.vocab_size:,}",
+            hint="train with the tokenizer that the model was made for",
+        )
+    folder = None if out is None else _checked(Path(out), resume)
     goal, learned, validation = _examples(goal, lm, data, config, seed)
     model = goal.trainee(lm, derive_seed(seed, "heads"))
+    _check_samples(goal.product(model), lm, config)
     model = model if adapter is None else adapt(model, adapter, seed=derive_seed(seed, "adapter"))
     trained = _trained(model, strategy)
     for name, weight in model.named_parameters():
@@ -157,14 +178,27 @@ def prepare(
     processes = team(config.parallel)
     if adapter is not None and isinstance(processes, Divided):
         raise ConfigError(f"adapter = {adapter!r} beside parallel = 'fsdp'", hint="an adapter is small: parallel = 'ddp' serves it")
-    trainee = Trainee(form, goal, model).train()
     if config.engine == "compiled":
-        trainee.compile()
+        compile_passes(body_of(form), config, one_shape=goal.one_shape)
+    trainee = Trainee(form, goal, model).train()
     trainer = Trainer(trainee, trained, learned, config, recipe, schedule, seed, processes)
     job = Prepared(lm, model, trainer, validation, config, seed, folder)
     if folder is not None:
-        _remember(job, folder, {"objective": str(objective), "strategy": strategy, **({"adapter": adapter} if adapter else {})}, resume)
+        asked = {**_source(data), "objective": str(objective), "strategy": strategy, **({"adapter": adapter} if adapter else {})}
+        _remember(job, folder, asked, resume)
     return job
+
+
+def _check_samples(model: Model, lm: LM, config: TrainConfig) -> None:
+    """ConfigError for prompts that the trained model could not continue."""
+    if config.samples and not isinstance(model, Decoder):
+        raise ConfigError("train.samples: the trained model does not continue a text", hint="leave samples out")
+    for number, prompt in enumerate(config.samples):
+        n_tokens, context = len(lm.encode(prompt)), lm.config.context_length
+        if not 0 < n_tokens <= context:
+            raise ConfigError(
+                f"train.samples[{number}] = {prompt!r}: {n_tokens:,} tokens, expected from 1 to the model's context of {context:,}"
+            )
 
 
 def _trained(model: Model, strategy: str) -> frozenset[str]:
@@ -187,25 +221,49 @@ def _examples(goal: Objective, lm: LM, data: Data, config: TrainConfig, seed: in
     """The objective fitted to the data, what is learned and what is held out."""
     length, records = config.context_length or lm.config.context_length, records_of(data)
     if length > lm.config.context_length:
-        raise ConfigError(f"context_length = {length:,}: the model's is {lm.config.context_length:,}")
+        most = lm.config.context_length
+        raise ConfigError(f"context_length = {length:,}: the model's is {most:,}", hint=f"set context_length to at most {most}")
     if isinstance(config.validation, str):
         kept, apart = records, records_of(config.validation)
     else:
         kept, apart = held_out(records, config.validation, seed)
     if config.patience is not None and not apart:
         raise ConfigError("patience needs a validation set", hint="set validation to a share such as 0.1")
+    apart_is = "the data held out" if not isinstance(config.validation, str) else config.validation
     goal = goal.fitted(kept)
-    return goal, goal.examples(lm, kept, length), goal.examples(lm, apart, length) if apart else []
+    learned = goal.examples(lm, kept, length)
+    with _told_of(f"validation ({apart_is}, {len(apart):,} records)"):
+        return goal, learned, goal.examples(lm, apart, length) if apart else []
 
 
-def _folder(folder: Path, resume: bool) -> Path:
-    """Where the run is kept. IsinglassError when another one is there, or nothing can be written."""
-    if (folder / "run.toml").exists() and not resume:
-        raise IsinglassError(f"there is a run in {str(folder)!r}", hint="go on with resume, or name another folder")
+@contextmanager
+def _told_of(what: str) -> Iterator[None]:
+    """A DataError from within says of which data it tells."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except DataError as fault:
+        hint = fault.hint or "give more records, or set validation to another share or source"
+        raise DataError(f"{what}: {fault.message}", details=fault.details, hint=hint) from None
+
+
+def _checked(folder: Path, resume: bool) -> Path:
+    """Where the run is to be kept; nothing is written yet. IsinglassError when another one is there, or nothing can be written."""
+    checkpoints, settings = folder / "checkpoints", folder / "run.toml"
+    try:
+        if not resume and (settings.exists() or checkpoint.newest(checkpoints) is not None):
+            raise IsinglassError(f"there is a run in {str(folder)!r}", hint="go on with resume, or name another folder")
+        if resume and checkpoint.newest(checkpoints) is not None and not settings.exists():
+            raise CheckpointError(
+                f"{str(folder)!r} has checkpoints and no run.toml, so nothing says with which settings they were made",
+                hint=f"put run.toml back, or begin anew in another folder; to give them up: remove {checkpoints}",
+            )
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as fault:
-        raise IsinglassError(f"cannot create the folder {str(folder)!r}: {fault.strerror}") from None
+        raise IsinglassError(f"cannot read the folder {str(folder)!r}: {fault.strerror}") from None
+    if not nearest.is_dir():
+        raise IsinglassError(f"cannot create the folder {str(folder)!r}: {str(nearest)!r} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise IsinglassError(f"cannot write to {str(nearest)!r}: Permission denied", hint="name another folder, or change its permissions")
     return folder
 
 
@@ -213,14 +271,21 @@ def _remember(job: Prepared, folder: Path, asked: dict[str, Any], resume: bool) 
     """Write `run.toml`; when resuming, compare with it and bring the trainer to the newest checkpoint."""
     values = {
         **asked,
+        **job.trainer.objective.remembered(),
         "seed": job.seed,
+        "weights": fingerprint(job.lm_before.model),
         "model": _model_values(job),
         "tokenizer": job.lm_before.tokenizer.fingerprint,
         "train": job.config.to_dict(),
     }
     file, newest = folder / "run.toml", checkpoint.newest(folder / "checkpoints")
     if resume and file.is_file() and newest is not None:
-        changed = _changes(read_toml(file), values)
+        before = read_toml(file)
+        if missing := values.keys() - before.keys() - {"weights", "data", *asked}:
+            raise CheckpointError(
+                f"{str(file)!r} has no {sorted(missing)[0]!r}: it was cut short", hint="put run.toml back, or begin in another folder"
+            )
+        changed = _changes({"weights": values["weights"], **before}, values)  # an older run.toml does not name the weights
         if changed:
             raise CheckpointError(
                 f"the run in {str(folder)!r} was made with other settings: it cannot be resumed with these",
@@ -228,11 +293,23 @@ def _remember(job: Prepared, folder: Path, asked: dict[str, Any], resume: bool) 
             )  # fmt: skip
         job.progress, job.resumed = checkpoint.load(newest, job.trainer), True
     if job.first:
-        write_toml(file, values)
+        try:
+            write_toml(file, values)
+        except OSError as fault:
+            hint = "make room on the disk, or name another folder"
+            raise TrainingError(f"cannot write {str(file)!r}: {fault.strerror}", hint=hint) from None
+        for place in (folder, folder / "checkpoints"):
+            remove_leftovers(place)
 
 
 def _model_values(job: Prepared) -> dict[str, Any]:
     return job.trainer.trainee.model.config.to_dict()  # type: ignore[union-attr, operator]
+
+
+def _source(data: Data) -> dict[str, str]:
+    """The data by name, to tell runs apart by; texts that were given have none."""
+    source = data.get("source") if isinstance(data, Mapping) else data
+    return {"data": str(source)} if isinstance(source, str | Path) else {}
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> list[str]:
@@ -242,7 +319,7 @@ def _changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> li
         old, new, name = before.get(key), now.get(key), f"{where}{key}"
         if isinstance(old, dict) and isinstance(new, dict):
             lines += _changes(old, new, f"{name}.")
-        elif old != new and not (where == "train." and key in _FREE):
+        elif old != new and not (where == "train." and key in _FREE) and name != "data":  # a file may have moved
             lines.append(f"{name} was {old!r}, is {new!r}")
     return lines
 

@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from isinglass.core.errors import TrainingError
 from isinglass.core.runtime import derive_seed
 from isinglass.data.loader import Draw, Loader
+from isinglass.training.accounting import Account
 from isinglass.training.config import TrainConfig
 from isinglass.training.events import StepDone
 from isinglass.training.objective import Batch, Examples, Loss, Objective
 from isinglass.training.optimizer import OptimizerRecipe
+from isinglass.training.reuse import Reused
 from isinglass.training.scale import Alone, Team, gradient_norm
 from isinglass.training.schedule import Schedule
 
 _ALONE = Alone()
+DIVERGED = "a lower learning rate, a longer warm-up, or precision = 'float32'"  # the hint for numbers that are none
 
 
 class Trainee(nn.Module):
@@ -62,11 +65,16 @@ class Trainer:
     ) -> None:
         self.trainee, self.examples, self.config, self.seed, self.team = trainee, examples, config, seed, team
         self.objective = trainee.objective
+        first_block = self.objective.first if isinstance(self.objective, Reused) else 0
+        self.account = Account(trainee.model, config, first_block)
         self.module = team.share(trainee)
         self.trained = {name: weight for name, weight in trainee.model.named_parameters() if name in trained}
         self.optimizer = recipe.make(list(self.trained.items()))
         self.schedule = schedule
-        self.loader = Loader(len(examples), config.batch_size, derive_seed(seed, "loader"), rank=team.rank, world=team.world)
+        lengths = None if config.batching is None else self.objective.lengths(examples)
+        self.loader = Loader(
+            len(examples), config.batch_size, derive_seed(seed, "loader"), rank=team.rank, world=team.world, lengths=lengths
+        )
         self.steps = config.steps or max(1, round((config.epochs or 1) * len(examples) / config.batch_size))
         self.step = 0
         self.torn = False  # an optimizer step was begun and not ended: weights are neither old nor new
@@ -80,12 +88,14 @@ class Trainer:
         """
         began, before = time.perf_counter(), (self.loader.drawn, torch.get_rng_state())
         total, n_targets, sums, norm = 0.0, 0.0, dict[str, float](), 0.0
+        passed: list[Batch] = []
         try:
             batches = self.objective.prepared(self.trainee.plain, self._batches(self.loader.draw()))
             for number, part in enumerate(self.objective.updates(batches)):
                 if number:
                     self._change()
                 found, n_found, more = self._accumulate(part)
+                passed += part
                 norm = gradient_norm(list(self.trained.values()), self.config.clip or math.inf)
                 self._check(found / n_found, norm)
                 total, n_targets, sums = total + found, n_targets + n_found, _added(sums, more)
@@ -98,7 +108,9 @@ class Trainer:
         rate = self._update()
         figures = self.objective.figures(total, n_targets, sums)
         (n_tokens,) = self.team.total([sum(batch.n_tokens for batch in batches)])
-        return StepDone(self.step, figures["loss"], rate, norm, int(n_tokens), time.perf_counter() - began, figures)
+        seconds = time.perf_counter() - began
+        mfu = self.account.utilisation(passed, seconds)
+        return StepDone(self.step, figures["loss"], rate, norm, int(n_tokens), seconds, figures, mfu)
 
     def _batches(self, drawn: Sequence[Draw]) -> list[Batch]:
         size = len(drawn) // self.config.accumulation
@@ -120,6 +132,7 @@ class Trainer:
         for batch in batches:
             with self._precision():
                 loss = self.module(batch)
+            self.account.look()
             # processes take the mean of their gradients, and the sum is wanted
             (loss.total * (self.team.world / n_targets)).backward()
             total, sums = total + float(loss.total.detach()), _added(sums, loss.sums)
@@ -133,7 +146,7 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
                 f"step {self.step + 1}: the loss is {loss:.4g} and the norm of the gradient {norm:.4g}, expected finite numbers",
-                hint="a lower learning rate, a longer warm-up, or precision = 'float32'",
+                hint=DIVERGED,
             )
 
     def _update(self) -> float:

@@ -72,9 +72,9 @@ class Attention(nn.Module):
 
     def project(self, x: Float[Tensor, "batch time d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (batch, heads, time, d_head)."""
-        n_q, n_kv = self.dims.n_heads, self.dims.n_kv_heads
         if self.joint is not None:
-            q, k, v = self.heads(self.joint.linear(x)).split([n_q, n_kv, n_kv], dim=1)
+            # split before heads: gradients of three strided parts would be copied twice (LOG.md)
+            q, k, v = (self.heads(part) for part in self.joint(x))
             return q, k, v
         return self.heads(self.q_proj(x)), *self.remember(x)
 

@@ -29,6 +29,11 @@ class Position(nn.Module, ABC):
         return None
 
 
+def distinct_rows(slots: Slots) -> Int[Tensor, "#batch time"]:
+    """The positions; one row where all rows of the batch count alike (as Slots.first makes them)."""
+    return slots.position[:1] if slots.position.stride(0) == 0 else slots.position
+
+
 def offsets(q_slots: Slots, k_slots: Slots) -> Int[Tensor, "#batch query key"]:
     """How far each key stands ahead of each query: j - i. One row when all rows of the batch count alike."""
     q, k = q_slots.position, k_slots.position

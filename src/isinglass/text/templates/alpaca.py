@@ -21,6 +21,14 @@ from isinglass.text.template import Message, Part, Template, check_roles, own, s
 
 PREAMBLE = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 _HEADINGS = {"user": "### Instruction:\n", "input": "### Input:\n", "assistant": "### Response:\n"}
+_JINJA = (
+    '{%- set preamble = "PREAMBLE" %}'
+    "{%- set headings = {'user': '### Instruction:\\n', 'input': '### Input:\\n', 'assistant': '### Response:\\n'} %}"
+    "{{- messages[0].content if messages[0].role == 'system' else preamble }}"
+    "{%- for m in messages %}{%- if m.role != 'system' or not loop.first %}"
+    "{{- '\\n\\n' + headings.get(m.role, '') + m.content }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '\\n\\n' + headings.assistant }}{%- endif %}"
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,10 @@ class Alpaca(Template):
 
     preamble: str
     stops = ("\n\n### Instruction:", "\n### Instruction:")
+
+    @property
+    def jinja(self) -> str:
+        return _JINJA.replace("PREAMBLE", self.preamble.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
 
     def parts(self, messages: Sequence[Message], *, reply: bool) -> Iterable[Part]:
         check_roles(messages, ["system", *_HEADINGS], "alpaca")

@@ -18,6 +18,11 @@ from dataclasses import dataclass
 
 from isinglass.text.template import Message, Part, Template, own, said
 
+_JINJA = (
+    "{% for m in messages %}BEGIN{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
 
 @dataclass(frozen=True)
 class ChatML(Template):
@@ -25,6 +30,13 @@ class ChatML(Template):
 
     default_system: str | None
     stops = ("<|im_end|>",)
+
+    @property
+    def jinja(self) -> str:
+        # the form that models come with, so that the default is found again
+        told = (self.default_system or "").replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+        begin = f"{{% if loop.first and m.role != 'system' %}}{{{{ '<|im_start|>system\\n{told}<|im_end|>\\n' }}}}{{% endif %}}"
+        return _JINJA.replace("BEGIN", "" if self.default_system is None else begin)
 
     def parts(self, messages: Sequence[Message], *, reply: bool) -> Iterable[Part]:
         if self.default_system is not None and messages and messages[0].role != "system":

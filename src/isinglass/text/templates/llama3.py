@@ -18,6 +18,12 @@ from dataclasses import dataclass
 
 from isinglass.text.template import Message, Part, Template, own, said
 
+_JINJA = (
+    "{{ 'BEGIN' }}{% for m in messages %}"
+    "{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content | trim + '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
+)
+
 
 @dataclass(frozen=True)
 class Llama3(Template):
@@ -25,6 +31,10 @@ class Llama3(Template):
 
     begin: str
     stops = ("<|eot_id|>", "<|end_of_text|>")
+
+    @property
+    def jinja(self) -> str:
+        return _JINJA.replace("BEGIN", self.begin)
 
     def parts(self, messages: Sequence[Message], *, reply: bool) -> Iterable[Part]:
         yield own(self.begin)

@@ -81,6 +81,8 @@ class TextWindows(Sequence[TextWindow]):
 class CausalLM(Objective):
     """`stride` is the distance of windows in tokens (None: their length); `documents` "apart" hides each document from the next."""
 
+    one_shape = True
+
     stride: int | None
     documents: Literal["joined", "apart"]
 

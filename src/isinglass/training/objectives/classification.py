@@ -11,6 +11,7 @@ Paper: Radford et al. 2018, Improving Language Understanding by Generative Pre-T
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -139,9 +140,9 @@ class Classification(Objective):
 def label_of(record: Record, field: str) -> str:
     """The label of a record as text; numbers are labels as well. Raises DataError, with file and line, for anything else."""
     value = record[field]
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value != value or value in ("", math.inf, -math.inf):
         raise DataError(f"{record.place}: field {field!r} is {value!r}, expected a label: text or a number")
-    return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)  # 1.0 of one file is 1 of another
 
 
 def ids_of(lm: LM, text: str, length: int, place: str) -> list[int]:

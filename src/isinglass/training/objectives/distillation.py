@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from isinglass.core.errors import ConfigError, VariantError
 from isinglass.data.records import Record
 from isinglass.generation.lm import LM, load
+from isinglass.models.fingerprint import fingerprint
 from isinglass.models.transformer import Decoder, Model
 from isinglass.nn.loss import IGNORED, cross_entropy, rows_at_once
 from isinglass.show.table import Table
@@ -130,6 +131,9 @@ class Distillation(Objective):
             details=details if other is None else [*details, f"token {other} is {ours.get(other)!r} here and {theirs.get(other)!r} there"],
             hint=f"make the student with the teacher's tokenizer: tokenizer = {self.name!r}",
         )
+
+    def remembered(self) -> Mapping[str, Any]:
+        return {"teacher": fingerprint(self.teacher.model)}
 
     def collate(self, examples: Sequence[TextWindow], seeds: Sequence[int]) -> TextBatch:
         return self.text.collate(examples, seeds)

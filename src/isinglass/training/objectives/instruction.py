@@ -53,6 +53,10 @@ class Instruction(Objective):
     conversations: Conversations
     rows: ClassVar[Literal["drawn", "repeated"]] = "repeated"
 
+    def fitted(self, records: Sequence[Record]) -> Instruction:
+        """What is held out has to be in the form of what is learned."""
+        return replace(self, conversations=self.conversations.like(records[0])) if records else self
+
     def trainee(self, lm: LM, seed: int) -> Decoder:
         model = copy.deepcopy(decoder_of(lm, "instruction"))
         model.config = model.config.model_copy(update={"heads": []})
@@ -116,6 +120,10 @@ class Instruction(Objective):
     def ends(self, lm: LM) -> frozenset[int]:
         special = lm.tokenizer.special
         return lm.end_ids | {special[stop] for stop in self.template_of(lm.tokenizer).stops if stop in special}
+
+    def tokenizer(self, lm: LM) -> Tokenizer:
+        template = self.template_of(lm.tokenizer).jinja
+        return lm.tokenizer if self.template == OWN or template is None else replace(lm.tokenizer, chat_template=template)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         decoder = cast(Decoder, model)

@@ -40,7 +40,8 @@ class SDPA(Kernel):
 def _hidden(mask: Mask, q: Slots, k: Slots, dtype: torch.dtype) -> Tensor | None:
     """-inf at hidden places, (batch, 1, query, key); None when everything may be seen."""
     allowed = visible(mask, q, k)
-    if bool(allowed.all()):
+    # inside a compiled program nothing may depend on what tensors hold
+    if not torch.compiler.is_compiling() and bool(allowed.all()):
         return None
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, float("-inf"))[:, None]
 
@@ -50,7 +51,7 @@ def _sees_nothing(mask: Mask, q: Slots, k: Slots, hidden: Tensor | None) -> Tens
     if hidden is None:
         return None
     rows = ~visible(mask, q, k).any(dim=-1)
-    return rows[:, None, :, None] if bool(rows.any()) else None
+    return rows[:, None, :, None] if torch.compiler.is_compiling() or bool(rows.any()) else None
 
 
 def build(dims: object) -> Kernel:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isinglass.nn.attention.dims import Dims
 from isinglass.nn.attention.mask import Mask, Reach, Tile
+from isinglass.nn.attention.position import distinct_rows
 from isinglass.nn.attention.slots import Slots
 
 EXAMPLE = dict()
@@ -25,7 +26,7 @@ class Causal(Mask):
     reach = Reach(ahead=0)
 
     def allow(self, q: Slots, k: Slots) -> Tensor:
-        return k.position[:, None, :] <= q.position[:, :, None]
+        return distinct_rows(k)[:, None, :] <= distinct_rows(q)[:, :, None]
 
     def tile(self, q: range, k: range) -> Tile:
         if k[-1] <= q[0]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from isinglass.nn.attention.dims import Dims
-from isinglass.nn.attention.position import Position
+from isinglass.nn.attention.position import Position, distinct_rows
 from isinglass.nn.attention.slots import Slots
 
 EXAMPLE = dict()
@@ -24,7 +24,7 @@ class Learned(Position):
         self.weight = nn.Parameter(torch.zeros(dims.context_length, dims.d_model))
 
     def embed(self, slots: Slots) -> Tensor:
-        return nn.functional.embedding(slots.position, self.weight)
+        return nn.functional.embedding(distinct_rows(slots), self.weight)
 
 
 def build(dims: Dims) -> Position:
