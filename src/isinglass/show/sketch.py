@@ -123,9 +123,9 @@ def lines(series: Series, axes: tuple[str, str], scales: tuple[str, str], width:
     return _plot(series, axes, scales, width, joined=_segment)
 
 
-def points(series: Series, axes: tuple[str, str], width: int) -> Text:
+def points(series: Series, axes: tuple[str, str], width: int, x_scale: str = "linear") -> Text:
     """Groups of points, each with its own marker."""
-    return _plot(series, axes, ("linear", "linear"), width, joined=None)
+    return _plot(series, axes, (x_scale, "linear"), width, joined=None)
 
 
 def _plot(

@@ -19,6 +19,7 @@ Scale = Literal["linear", "log"]
 _CROWDED = 40  # points per series from which on the line stands alone; the points are still there to be pointed at
 _MARKED = 8  # points of each crowded series that show its shape, so that it is not told from others by colour alone
 _SHAPES = ["circle", "square", "triangle-up", "cross", "diamond", "triangle-right", "triangle-down"]  # 7 beside 8 colours: 56 pairs
+_LEGEND = 80  # characters of names, with room for their marks, that fit into the width of a picture
 _FEW = 10  # so many distinct values may each have their tick
 
 
@@ -122,10 +123,18 @@ def _chart(rows: list[dict[str, Any]], axes: tuple[str, str], scales: tuple[Scal
     point = point.encode(opacity=alt.condition("datum.point", alt.value(1), alt.value(0)))
     if len(names) > 1:
         # one domain for colour and shape, so that they share a legend and nothing is said by colour alone
-        color = alt.Color("series:N", title=None).scale(range="category", domain=names)  # type: ignore[arg-type]
-        shape = alt.Shape("series:N", title=None).scale(domain=names, range=_SHAPES)
+        color = alt.Color("series:N", title=None, **_legend(names)).scale(range="category", domain=names)  # type: ignore[arg-type]
+        shape = alt.Shape("series:N", title=None, **_legend(names)).scale(domain=names, range=_SHAPES)
         line, point = line.encode(color=color), point.encode(color=color, shape=shape)
     return alt.layer(line, point)
+
+
+def _legend(names: list[str]) -> dict[str, Any]:
+    """Names that do not fit beside one another stand in columns, each in full."""
+    import altair as alt
+
+    columns = max(1, _LEGEND // max(map(len, names)))
+    return {} if len(names) <= columns else {"legend": alt.Legend(columns=columns, labelLimit=0)}
 
 
 def _axis(ticks: list[float] | None, *, grid: bool) -> Any:

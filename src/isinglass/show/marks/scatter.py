@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from isinglass.core.errors import ShapeError
 from isinglass.show import sketch
@@ -24,10 +24,14 @@ def scatter(
     y: str,
     labels: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
+    x_scale: Literal["linear", "log"] = "linear",
     command: str | None = None,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """Points with optional labels and groups (colour and shape). Raises ShapeError when the sequences differ in length."""
+    """Points with optional labels and groups (colour and shape); on a log axis every x is positive.
+
+    Raises ShapeError when the sequences differ in length.
+    """
     lengths = {name: len(part) for name, part in {"xs": xs, "ys": ys, "labels": labels, "groups": groups}.items() if part is not None}
     if len(set(lengths.values())) > 1:
         raise ShapeError(f"scatter {title!r}: sequences differ in length: {lengths}")
@@ -42,18 +46,20 @@ def scatter(
         for group in dict.fromkeys(kinds)
     }
     return Figure(
-        specification(_chart(x, y, any(labels) and len(rows) <= _NAMED, any(labels), groups is not None), rows, height=360),
+        specification(_chart((x, x_scale), y, any(labels) and len(rows) <= _NAMED, any(labels), groups is not None), rows, height=360),
         title=title, command=command, data=data, notes=notes,
-        sketch=functools.partial(sketch.points, by_group, (x, y)),
+        sketch=functools.partial(sketch.points, by_group, (x, y), x_scale=x_scale),
     )  # fmt: skip
 
 
-def _chart(x: str, y: str, named: bool, labelled: bool, grouped: bool) -> Any:
+def _chart(x_axis: tuple[str, Literal["linear", "log"]], y: str, named: bool, labelled: bool, grouped: bool) -> Any:
     import altair as alt
 
+    x, x_scale = x_axis
+    from_data: dict[str, Any] = {"zero": False} if x_scale == "linear" else {}  # a log axis has no zero to leave out
     tips = [*(["label:N"] if labelled else []), *(["group:N"] if grouped else [])]
     base = alt.Chart(source()).encode(
-        x=alt.X("x:Q", title=x).scale(zero=False, padding=16).axis(tickCount=6),
+        x=alt.X("x:Q", title=x).scale(type=x_scale, padding=16, **from_data).axis(tickCount=6, grid=x_scale == "linear"),
         y=alt.Y("y:Q", title=y).scale(zero=False, padding=16).axis(tickCount=6),
         tooltip=[*tips, alt.Tooltip("x:Q", title=x, format=".4~g"), alt.Tooltip("y:Q", title=y, format=".4~g")],
     )
