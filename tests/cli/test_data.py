@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers.command import command
-from isinglass.cli import data, data_prepare, data_show
+from isinglass.cli import data, data_mix, data_prepare, data_show, data_split
 from isinglass.cli.main import build_app
 
 TEXTS = ["In the beginning God created the heaven.", "In the beginning God created the heaven.", "Write to ann@example.org, please."]
@@ -26,7 +26,7 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("example", [*data.EXAMPLES, *data_show.EXAMPLES, *data_prepare.EXAMPLES])
+@pytest.mark.parametrize("example", [*data.EXAMPLES, *data_show.EXAMPLES, *data_prepare.EXAMPLES, *data_split.EXAMPLES, *data_mix.EXAMPLES])
 def test_examples_are_understood(example):
     function, _, _ = build_app().parse_args(shlex.split(example)[1:], exit_on_error=False, print_error=False)
     assert function.__module__.startswith("isinglass.cli.data_")
@@ -95,6 +95,113 @@ def test_what_cannot_be_done(cli, corpus, tmp_path, arguments, code, told):
     ran = cli("data", *(argument.format(out=out, corpus=corpus) for argument in arguments))
     assert ran.code == code and told in ran.err and ran.out == "" and "Traceback" not in ran.err
     assert not out.exists() and [path.name for path in tmp_path.iterdir()] == ["corpus.jsonl"]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """200 texts, every tenth of which stands there twice."""
+    path = tmp_path / "many.jsonl"
+    texts = [f"The house number {n} of the long street by the river was painted in colour {n}." for n in range(200)]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*texts, *texts[::10]]), encoding="utf-8")
+    return path
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_split_puts_equal_texts_on_one_side(cli, many, tmp_path):
+    ran = cli("data", "split", many, "--shares", "0.7,0.3", "--out", tmp_path / "sides")
+    assert ran.code == 0 and "220 records of" in ran.out, ran.err
+    assert sorted(path.name for path in (tmp_path / "sides").iterdir()) == ["train.jsonl", "validation.jsonl"]
+    train, validation = (lines(tmp_path / "sides" / f"{name}.jsonl") for name in ("train", "validation"))
+    assert not {row["text"] for row in train} & {row["text"] for row in validation} and len(train) + len(validation) == 220
+    assert 120 < len(train) < 190 and train[0]["place"].startswith(f"{many}:")
+    refused = cli("data", "split", many, "--out", tmp_path / "sides")
+    assert refused.code == 1 and "add --overwrite" in refused.err
+    again = cli("data", "split", many, "--shares", "a=0.5,b=0.5", "--seed", 1, "--overwrite", "--out", tmp_path / "sides", "--json")
+    assert [row["side"] for row in again.json["sides"]] == ["a", "b"] and again.json["records"] == 220
+    assert sorted(path.name for path in (tmp_path / "sides").iterdir()) == ["a.jsonl", "b.jsonl"]
+
+
+def test_split_keeps_near_duplicates_together(cli, tmp_path):
+    path = tmp_path / "near.jsonl"
+    words = [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+    ]
+    texts = [" ".join([f"w{n}", *words[n % 5 :], *(f"x{n}y{k}" for k in range(30)), end]) for n in range(20) for end in ("a", "b")]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    assert cli("data", "split", path, "--shares", "0.5,0.5", "--near", 0.8, "--out", tmp_path / "sides").code == 0
+    firsts = [{row["text"].split()[0] for row in lines(tmp_path / "sides" / f"{name}.jsonl")} for name in ("train", "validation")]
+    assert not firsts[0] & firsts[1] and len(firsts[0]) + len(firsts[1]) == 20
+
+
+def test_mix_gives_each_source_its_share_of_the_tokens(cli, many, tmp_path):
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(json.dumps({"text": f"Short {n}."}) + "\n" for n in range(400)), encoding="utf-8")
+    asked = ("data", "mix", many, other, "--weights", "3,1", "--tokens", 2000)
+    ran = cli(*asked, "--out", tmp_path / "mixed.jsonl", "--json")
+    assert ran.code == 0, ran.err
+    shares = {row["source"]: row["share"] for row in ran.json["sources"]}
+    assert shares == {str(many): pytest.approx(0.75, abs=0.02), str(other): pytest.approx(0.25, abs=0.02)}
+    mixed = lines(tmp_path / "mixed.jsonl")
+    assert len(mixed) == ran.json["records"] and 2000 <= ran.json["tokens"] < 2030
+    assert {row["source"] for row in mixed} == {str(many), str(other)} and mixed[0]["place"].startswith(mixed[0]["source"])
+    assert "The mixture, by tokens" in cli(*asked, "--out", tmp_path / "again.jsonl").out
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "mixed.jsonl").read_bytes()
+    assert "is there already" in cli(*asked, "--out", tmp_path / "mixed.jsonl").err
+    assert cli("data", "show", tmp_path / "mixed.jsonl", "--json").json["records"] == len(mixed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["mix", "{corpus}", "--out", "{out}.jsonl"], 2, "expected at least two different ones"),
+        (["mix", "{corpus}", "{corpus}", "--out", "{out}.jsonl"], 2, "expected at least two different ones"),
+        (["mix", "{corpus}", "kjv", "--weights", "1", "--out", "{out}.jsonl"], 2, "--weights: 1 for 2 sources, expected one for each"),
+        (["mix", "{corpus}", "kjv", "--weights", "1,0", "--out", "{out}.jsonl"], 2, "the share of 'kjv' is 0.0, expected more than 0"),
+        (["mix", "{corpus}", "kjv", "--out", "{out}.txt"], 2, "records are written as JSON lines"),
+        (["mix", "{corpus}", "kjv", "--at-end", "repeat", "--out", "{out}.jsonl"], 2, "at_end = 'repeat' without tokens would never end"),
+        (["split", "{corpus}", "--shares", "0.5", "--out", "{out}"], 2, "1 parts without names, expected 2 or 3"),
+        (["split", "{corpus}", "--shares", "0.5,0.4", "--out", "{out}"], 2, "expected parts that sum to 1"),
+        (["split", "{corpus}", "--shares", "a=x,b=1", "--out", "{out}"], 2, "expected name=number for each side"),
+        (["split", "{corpus}", "--shares", "a=1,a=0", "--out", "{out}"], 2, "expected different names, which become files"),
+        (["split", "{corpus}", "--shares", "0.999,0.001", "--out", "{out}"], 1, "no text of 3 falls on the side 'validation'"),
+        (["split", "{corpus}", "--near", "2", "--out", "{out}"], 2, "threshold = 2.0, expected 0.1 to 1"),
+        (["split", "{corpus}", "--out", "{corpus}"], 1, "is a file, expected a folder"),
+        (["split", "{corpus}", "--shares", "0.5,0.5", "--seed", "2", "--out", "{corpus}/sides"], 1, "corpus.jsonl/sides': "),
+        (["mix", "{corpus}", "kjv", "--tokens", "9", "--out", "{corpus}/mixed.jsonl"], 1, "corpus.jsonl/mixed.jsonl': "),
+        (["split", "{corpus}", "--overwrite", "--out", "{folder}"], 1, "holds files of something else: corpus.jsonl.txt"),
+        (["mix", "{corpus}", "kjv", "--out", "{folder}.jsonl"], 1, "is a folder, expected a file"),
+    ],
+)
+def test_what_cannot_be_mixed_or_split(cli, corpus, tmp_path, arguments, code, told):
+    out = tmp_path / "out"
+    folder = tmp_path / "folder"
+    for name in ("folder", "folder.jsonl"):
+        (tmp_path / name).mkdir()
+    (folder / "corpus.jsonl.txt").write_text("of something else")
+    ran = cli("data", *(argument.format(out=out, corpus=corpus, folder=folder) for argument in arguments))
+    assert ran.code == code and told in ran.err and ran.out == "" and "Traceback" not in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.jsonl", "folder", "folder.jsonl"]
+    assert [path.name for path in folder.iterdir()] == ["corpus.jsonl.txt"]
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):

@@ -16,7 +16,8 @@ from isinglass.core.errors import ConfigError, DataError, EngineError
 from isinglass.data.records import Record
 from isinglass.data.sources import read
 from isinglass.evaluation.classification import balanced, classify, evaluate, labels_of, sample, stratified_split
-from isinglass.evaluation.classification_sweep import Plan, reuse_gain, summary, sweep
+from isinglass.evaluation.classification_results import summary
+from isinglass.evaluation.classification_sweep import Plan, missing, reuse_gain, sweep
 from isinglass.generation.lm import LM
 from isinglass.training.loop import train
 
@@ -135,8 +136,22 @@ def test_a_sweep_gives_one_row_for_each_plan() -> None:
     assert all(one.peak_bytes > 4 * one.n_trained and one.seconds > 0 for one in measured)
     assert measured[2].peak_bytes < measured[4].peak_bytes
     table = summary(measured)
-    assert [row["what trains"] for row in table.rows] == ["head", "last", "lora", "TF-IDF"]
-    assert [row["seeds"] for row in table.rows] == [2, 2, 2, 2]
+    assert [row["what trains"] for row in table.rows] == ["head", "last", "lora", "TF-IDF", "majority"]
+    assert [row["seeds"] for row in table.rows] == [2] * 5 and [row.get("epochs") for row in table.rows] == ["2", "2", "1", None, None]
+    assert table.rows[-1]["test"] == pytest.approx(0.7, abs=0.1)  # 30 of 42 are ham
+    assert not any("missing" in note for note in table.notes)
+
+
+def test_what_is_done_is_left_out_and_what_is_missing_is_named() -> None:
+    lm, plans = ig.create("tiny(n_layers=3)", seed=1), {"head": Plan("head", 1e-2, 2), "last": Plan("last_block", 1e-2, 1)}
+    whole = list(sweep(lm, RECORDS, plans, [0, 1]))
+    done = [whole[0].name, whole[3].name]
+    assert done == ["head, 2 epochs, seed 0", "last, 1 epochs, seed 1"]
+    assert missing(plans, [0, 1], done) == ["head, 2 epochs, seed 1", "last, 1 epochs, seed 0"]
+    rest = list(sweep(lm, RECORDS, plans, [0, 1], done))
+    assert [one.name for one in rest] == missing(plans, [0, 1], done)
+    assert [(one.test_accuracy, one.test_f1) for one in rest] == [(one.test_accuracy, one.test_f1) for one in whole[1:3]]
+    assert "missing: head, 2 epochs, seed 1" in summary(whole[:1], ["head, 2 epochs, seed 1"]).notes
 
 
 def test_a_sweep_gives_what_a_run_by_itself_gives() -> None:
@@ -145,7 +160,9 @@ def test_a_sweep_gives_what_a_run_by_itself_gives() -> None:
     shared = list(sweep(lm, RECORDS, {"two": Plan("last_two_blocks", 1e-2, 1), "head": plan}, [5]))[1]
     sides = stratified_split(RECORDS, seed=5)
     run = train(lm, sides["train"], objective="classification", strategy="head", seed=5, config=plan.config())
-    assert shared.test_accuracy == evaluate(run.lm, sides["test"]).model.accuracy
+    report = evaluate(run.lm, sides["test"], sides["train"])
+    assert shared.test_accuracy == report.model.accuracy and shared.test_f1 == report.model.average("macro")["f1"]
+    assert (shared.tfidf_f1, shared.majority_f1) == tuple(one.average("macro")["f1"] for one in report.baselines.values())
 
 
 def test_what_reuse_saves() -> None:

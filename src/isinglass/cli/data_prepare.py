@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from isinglass.cli.data_show import Columns, Format, TokenizerOption, UnitOption, named, token_counter
+from isinglass.cli.data_show import Columns, Format, TokenizerOption, UnitOption, named, token_counter, watching
 from isinglass.cli.output import Output, Result
 from isinglass.cli.verb import at_least, option, verb
 from isinglass.core.errors import ConfigError
@@ -21,8 +20,6 @@ from isinglass.data.card import Tally
 from isinglass.data.folder import check, write
 from isinglass.data.prepare import DEFAULT, prepare, read_steps
 from isinglass.data.sources import read
-from isinglass.data.step import Outcome
-from isinglass.show.terminal import progress
 
 EXAMPLES = (
     "isinglass data prepare kjv web --out prepared",
@@ -37,7 +34,6 @@ app = verb(
         "The folder gets part-00000.jsonl and so on, dropped.jsonl with reasons, and card.md.",
     ],
 )
-_PULSE = 256  # records between two movements of the bar
 
 
 @app.default
@@ -66,7 +62,7 @@ def prepare_(
     tally = Tally(field, token_counter(tokenizer))
     records = chain.from_iterable(read(named(source), format=format, columns=columns, unit=unit) for source in sources)
     outcomes = prepare(records, listed, field=field, processes=processes or cores())
-    with closing(_watched(outcomes, output)) as watched:
+    with closing(watching(outcomes, "preparing", output)) as watched:
         written = write(watched, out, tally=tally, steps=listed, shard_records=shard, overwrite=overwrite)
     card, seconds = written.card, time.perf_counter() - began
     output.say(f"{card.n_kept:,} of {card.n_records:,} records kept in {duration(seconds)}: isinglass data show {out}")
@@ -76,12 +72,3 @@ def prepare_(
         "sources": {source: dict(counts) for source, counts in tally.sources.items()}, "seconds": seconds,
     }  # fmt: skip
     output.emit(Result(data, parts=card.parts))
-
-
-def _watched(outcomes: Iterator[Outcome], output: Output) -> Generator[Outcome]:
-    """The outcomes, with a bar that moves as they pass."""
-    with progress("preparing", console=output.talk()) as advance:
-        for number, outcome in enumerate(outcomes, start=1):
-            if number % _PULSE == 0:
-                advance(_PULSE)
-            yield outcome

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -30,6 +30,7 @@ EXAMPLES = (
 app = verb(
     "show", EXAMPLES, notes=["A source is a file (txt jsonl csv tsv json), a folder of such files, or a corpus by name: kjv, web, kjv-web."]
 )
+T = TypeVar("T")
 _CELL = 200  # characters of a field that are shown
 _PULSE = 256  # records between two movements of the bar
 
@@ -90,6 +91,15 @@ def show(
 def named(source: str) -> str | Path:
     """A corpus by its name, anything else as a path."""
     return source if is_corpus(source) else Path(source)
+
+
+def watching(items: Iterable[T], doing: str, output: Output) -> Generator[T]:
+    """The items, with a bar that moves as they pass."""
+    with progress(doing, console=output.talk()) as advance:
+        for number, item in enumerate(items, start=1):
+            if number % _PULSE == 0:
+                advance(_PULSE)
+            yield item
 
 
 def _trained(tokenizer: str, records: list[Record], objective: str) -> TokenStrips:

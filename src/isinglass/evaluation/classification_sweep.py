@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from isinglass.data.records import Record
 from isinglass.evaluation.attention_costs import peak_bytes
-from isinglass.evaluation.classification import baselines, label_of, stratified_split
+from isinglass.evaluation.classification import baselines, label_of, labels_of, stratified_split
+from isinglass.evaluation.classification_results import Measured, cell
 from isinglass.generation.lm import LM
+from isinglass.metrics.classification import Classification
 from isinglass.models.transformer import Model
 from isinglass.nn.attention.slots import Slots
-from isinglass.show.figure import Figure
-from isinglass.show.marks.bars import bars
-from isinglass.show.table import Table
 from isinglass.training import objectives
 from isinglass.training.config import TrainConfig
 from isinglass.training.loop import train
 from isinglass.training.objective import Examples, Objective
-from isinglass.training.reuse import Reused, States, first_trained_block, onward, states
+from isinglass.training.objectives.classification import HEAD
+from isinglass.training.reuse import KeptBatch, Reused, States, first_trained_block, onward, states
 from isinglass.training.setup import Prepared, prepare
 
 _BATCH = 32  # rows that are evaluated together
@@ -43,7 +43,7 @@ class Plan:
     def config(self) -> TrainConfig:
         return TrainConfig.model_validate({
             "epochs": self.epochs, "batch_size": 16, "optimizer": f"adamw(lr={self.learning_rate}, weight_decay=0.01)",
-            "validation": 0.0, "precision": self.precision,
+            "validation": 0.0, "precision": self.precision, "batching": "by_length",
         })  # fmt: skip
 
 
@@ -60,22 +60,6 @@ PLANS = {
     "last_block + prefix": Plan("last_block", 1e-2, 5, "prefix(length=16)"),
     "all + prefix": Plan("all", 1e-2, 2, "prefix(length=16)"),
 }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run. Accuracies are 0..1; `peak_bytes` is the most that tensors of the first step hold at once, weights not counted."""
-
-    plan: str
-    seed: int
-    n_trained: int
-    first_block: int | None  # what enters it is computed once; None: nothing can be kept
-    seconds: float  # of training, with computing what is kept
-    peak_bytes: int
-    validation_accuracy: float
-    test_accuracy: float
-    epochs: float
-    tfidf_accuracy: float  # of TF-IDF and logistic regression on the same split
 
 
 class Shared:
@@ -101,20 +85,33 @@ class Shared:
         return onward(self.model, row[None], Slots.first(torch.zeros(1, len(row), dtype=torch.long)), blocks)[0]
 
 
-def sweep(lm: LM, records: Sequence[Record], plans: Mapping[str, Plan], seeds: Sequence[int]) -> Iterator[Measured]:
+def sweep(
+    lm: LM, records: Sequence[Record], plans: Mapping[str, Plan], seeds: Sequence[int], done: Collection[str] = ()
+) -> Iterator[Measured]:
     """Every plan with every seed, which draws the split (70/10/20, classes in the same shares), the head and the order of the texts.
 
     What blocks below the trained ones make of the texts is computed once for all runs; each run's seconds hold its share of that.
+    Runs whose names (`missing`) are in `done` are left out.
     """
     goal = objectives.family.resolve("classification").fitted(records)
     everything = goal.examples(lm, records, lm.config.context_length)
     shared = Shared(lm, goal, everything)
-    firsts = {name: _first_block(lm, goal, plan) for name, plan in plans.items()}
+    pending = [(name, seed) for name in plans for seed in seeds if cell(name, plans[name].epochs, seed) not in done]
+    firsts = {name: _first_block(lm, goal, plans[name]) for name in dict.fromkeys(name for name, _ in pending)}
     for depth in sorted({first for first in firsts.values() if first is not None}):
         shared.at(depth)  # the lowest first: the others go on from it
-    for name, plan in plans.items():
-        for seed in seeds:
-            yield _run(lm, goal, stratified_split(records, seed=seed), name, plan, seed, firsts[name], shared)
+    for name, seed in pending:
+        yield _run(lm, goal, stratified_split(records, seed=seed), name, plans[name], seed, firsts[name], shared)
+
+
+def missing(plans: Mapping[str, Plan], seeds: Sequence[int], done: Collection[str]) -> list[str]:
+    """The names of the runs that are not done.
+
+    >>> missing({"head": PLANS["head"]}, [0, 1], ["head, 10 epochs, seed 0"])
+    ['head, 10 epochs, seed 1']
+    """
+    names = [cell(name, plan.epochs, seed) for name, plan in plans.items() for seed in seeds]
+    return [name for name in names if name not in done]
 
 
 def _first_block(lm: LM, goal: Objective, plan: Plan) -> int | None:
@@ -138,57 +135,34 @@ def _run(
     peak = peak_bytes(job.trainer.advance)
     run = train(lm, sides["train"], objective=wrapped, strategy=plan.strategy, adapter=plan.adapter, seed=seed, config=plan.config())
     seconds = sum(row["seconds"] for row in run.rows) + before * len(sides["train"]) / len(shared.examples)
-    found = {side: accuracy(wrapped, run.lm, sides[side]) for side in ("validation", "test")}
+    validation, test = (measured(wrapped, run.lm, sides[side]) for side in ("validation", "test"))
     texts = [record.text for record in sides["test"]]
     beside = baselines(sides["train"], texts, [label_of(record, "label") for record in sides["test"]])
-    tfidf = next(iter(beside.values())).accuracy
-    return Measured(name, seed, n_trained, first, seconds, peak, found["validation"], found["test"], plan.epochs, tfidf)
+    tfidf, majority = beside.values()
+    return Measured(
+        name, seed, plan.epochs, n_trained, first, seconds, peak, validation.accuracy, test.accuracy, _f1(test),
+        tfidf.accuracy, _f1(tfidf), majority.accuracy, _f1(majority),
+    )  # fmt: skip
 
 
 @torch.no_grad()
-def accuracy(objective: Objective, lm: LM, records: Sequence[Record]) -> float:
-    """The share of records that a trained model labels right."""
+def measured(objective: Objective, lm: LM, records: Sequence[Record]) -> Classification:
+    """How a trained model labels records."""
     examples = objective.examples(lm, records, lm.config.context_length)
-    right = 0.0
-    for at in range(0, len(examples), _BATCH):
-        numbers = range(at, min(at + _BATCH, len(examples)))
+    lengths, predicted, truth = objective.lengths(examples), list[int](), list[int]()
+    order = sorted(range(len(examples)), key=lambda number: lengths[number])
+    for at in range(0, len(order), _BATCH):
+        numbers = order[at : at + _BATCH]
         batch = objective.collate([examples[number] for number in numbers], [0] * len(numbers))
-        right += objective.loss(cast(nn.Module, lm.model), batch).sums["right"]
-    return right / len(examples)
+        model = cast(nn.Module, lm.model)
+        model = objective.above(model, cast(KeptBatch, batch)) if isinstance(objective, Reused) else model
+        predicted += model(batch.ids, slots=batch.slots)[HEAD].argmax(dim=-1).tolist()
+        truth += batch.targets.tolist()
+    return Classification(labels_of(lm), np.array(truth), np.array(predicted))
 
 
-def summary(measured: Sequence[Measured]) -> Table:
-    """One row per plan, medians over its seeds, and one for TF-IDF with logistic regression on the same splits."""
-    rows: list[dict[str, Any]] = []
-    for name in dict.fromkeys(one.plan for one in measured):
-        runs = [one for one in measured if one.plan == name]
-        rows.append(
-            {
-                "what trains": name,
-                "parameters": runs[0].n_trained,
-                "seconds": statistics.median(one.seconds for one in runs),
-                "peak MB": runs[0].peak_bytes / 1e6,
-                **_spread([one.test_accuracy for one in runs]),
-            }
-        )
-    tfidf = {one.seed: one.tfidf_accuracy for one in measured}
-    rows.append({"what trains": "TF-IDF", **_spread(list(tfidf.values()))})
-    notes = [
-        "medians over the seeds; each draws the split, the head and the order of the texts; TF-IDF is under a logistic regression",
-        "peak: tensors of the first step, weights not counted; seconds: training, with computing once what lower blocks make of the texts",
-    ]
-    units = {"parameters": "count", **dict.fromkeys(("test", "lowest"), "ratio")}
-    return Table(rows, title="Ways to fine-tune a classifier", units=units, notes=notes)
-
-
-def figure(measured: Sequence[Measured]) -> Figure:
-    """Median test accuracy of each plan."""
-    rows = summary(measured).rows
-    return bars([str(row["what trains"]) for row in rows], [row["test"] for row in rows], title="Test accuracy, median", axis="share")
-
-
-def _spread(values: Sequence[float]) -> dict[str, Any]:
-    return {"test": statistics.median(values), "lowest": min(values), "seeds": len(values)}
+def _f1(found: Classification) -> float:
+    return found.average("macro")["f1"]
 
 
 @dataclass(frozen=True)
