@@ -5,6 +5,7 @@ from isinglass.generation.lm import load as load
 from isinglass.generation.loop import generate as generate
 from isinglass.generation.loop import generating as generating
 from isinglass.inspection.trace import trace as trace
+from isinglass.studies.study import study as study
 from isinglass.text.load import tokenizer as tokenizer
 from isinglass.text.training import train_tokenizer as train_tokenizer
 from isinglass.training.loop import train as train
@@ -18,6 +19,7 @@ __all__ = [
     "generate",
     "generating",
     "load",
+    "study",
     "tokenizer",
     "trace",
     "train",

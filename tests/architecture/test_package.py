@@ -84,7 +84,11 @@ def test_names_and_cards_import_no_torch() -> None:
     assert python("-c", code) == "True positions False"
 
 
-@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
+# the notebooks of studies/book are documents, read from top to bottom; an assignment has as many parts as it asks for
+CODE = [file for file in sorted(ROOT.rglob("*.py")) if ROOT / "studies/book" not in file.parents]
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_file_is_longer_than_400_lines(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
 

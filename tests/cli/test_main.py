@@ -62,6 +62,7 @@ def test_every_verb_has_the_three_options(cli, name):
         "tokens compare",
         "tokens audit",
         "verify claims",
+        "verify book",
         "bench attention",
         "data show",
         "data prepare",

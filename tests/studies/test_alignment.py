@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from isinglass.core.errors import DataError
@@ -63,3 +65,12 @@ def test_archaic_words(text: str, count: int) -> None:
 def test_too_few_verses() -> None:
     with pytest.raises(DataError, match="40 verses, 30 of them to be compared: expected at least 60"):
         next(aligning(beginner(VERSES, vocab_size=300), VERSES, Effort(verses=30)))
+
+
+def test_the_study_writes_its_comparison(tmp_path: Path) -> None:
+    from isinglass.studies.study import study
+
+    study("alignment", out=tmp_path, quick=True)
+    readme = (tmp_path / "README.md").read_text("utf-8")
+    assert all(word in readme for word in ("supervised", "**dpo**", "**ppo**", "kjv (translation)"))
+    assert {path.stem for path in (tmp_path / "figures").glob("*.svg")} == {"supervised", "reward", "dpo", "ppo"}

@@ -31,6 +31,7 @@ VERBS = {
     "export": "Write a model to a folder that others can read.",
     "explain": "What each part is, why it is, and what it costs.",
     "bench": "Measure speed.",
+    "study": "An assignment of the book, carried out: a notebook, figures, and what was found.",
     "verify": "What the class notes claim, beside what is true.",
     "doctor": "Check this machine: packages, processor, memory, assets.",
 }

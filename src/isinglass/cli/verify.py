@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from isinglass.cli.output import Output, Result
@@ -12,6 +13,8 @@ EXAMPLES = (
     "isinglass verify claims",
     "isinglass verify claims --only tokens,positions",
     "isinglass verify claims --save claims.csv --quiet",
+    "isinglass verify book --only attention,sampling",
+    "isinglass verify book --data FOLDER",
 )
 app = verb("verify", EXAMPLES, notes=["Every truth is computed in this run. The vocabularies come with: isinglass assets get"])
 
@@ -32,3 +35,24 @@ def verify_claims(
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("true", "partly", "false")}
     title = f"{len(rows)} claims of the class notes: {counts['true']} true, {counts['partly']} partly, {counts['false']} false"
     output.emit(Result({"claims": rows, "counts": counts}, parts=[Table(rows, title=title)]))
+
+
+@app.command(name="book")
+def verify_book(
+    *,
+    only: Annotated[Names, option("Comma-separated topics: architecture, attention, cache, sampling, text, tuning, untrained.")] = (),
+    data: Annotated[
+        Path | None, option("Folder with your copies of the-verdict.txt, sms_spam.tsv (label, text) and instruction-data.json.")
+    ] = None,
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """The numbers published with "Build a Large Language Model (From Scratch)" that need no weights: theirs beside ours, and why."""
+    from isinglass.studies.book_numbers.number import checking
+
+    rows = []
+    for checked in checking(only, data):
+        rows.append(checked.row())
+        output.say(f"{checked.verdict}: {checked.number.what}")
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("equal", "differs", "needs data")}
+    title = f"{len(rows)} numbers of the book: {', '.join(f'{n} {verdict}' for verdict, n in counts.items() if n)}"
+    output.emit(Result({"numbers": rows, "counts": counts}, parts=[Table(rows, title=title)]))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isinglass.core.errors import unknown
+from isinglass.studies.topics import chosen
+from isinglass.studies.topics import topics as topics_of
 
 Verdict = Literal["true", "false", "partly"]
+_TOPICS = "isinglass.studies.claims.topics"
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,11 @@ def equal(claimed: object, truth: object) -> Verdict:
 
 def topics() -> list[str]:
     """The names of the topics, which are the files of the folder."""
-    folder = importlib.import_module("isinglass.studies.claims.topics")
-    return sorted(found.name for found in pkgutil.iter_modules(folder.__path__))
+    return topics_of(_TOPICS)
 
 
 def checking(only: Sequence[str] = ()) -> Iterator[Checked]:
     """Check every claim, or those of the named topics. Raises ConfigError for an unknown topic, AssetError for a missing vocabulary."""
-    for name in only:
-        if name not in topics():
-            raise unknown("topic", name, topics())
-    for topic in only or topics():
-        module = importlib.import_module(f"isinglass.studies.claims.topics.{topic}")
+    for topic, module in chosen(_TOPICS, only):
         for claim in module.claims():
             yield Checked(topic, claim, claim.check())
