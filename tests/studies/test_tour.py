@@ -1,6 +1,7 @@
 """The stations of the tour: their facts against the parts they speak of, on a tiny model and on SmolLM2."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -18,14 +19,17 @@ from isinglass.text.samples import PARALLEL, SAMPLES
 
 NAMES = [
     "architecture", "vocabularies", "tokenizers_compared", "next_token", "kv_cache", "decoding", "attention", "attention_kinds", "chat",
+    "training",
 ]  # fmt: skip
+STEPS = 4  # of the model that the tour trains
 
 
 @pytest.fixture(scope="module")
 def shown(tiny_lm):
     """Every station but the one that times the model, with a tiny model: name -> station."""
     names = [name for name in NAMES if name != "kv_cache"]
-    return {event.name: event.station for event in touring(tiny_lm, names) if isinstance(event, Visited)}
+    settings = {"training": {"steps": STEPS}}
+    return {event.name: event.station for event in touring(tiny_lm, names, settings) if isinstance(event, Visited)}
 
 
 def test_the_folder_is_the_list_in_the_order_of_the_numbers():
@@ -229,6 +233,23 @@ def test_chat_shows_the_control_tokens_that_were_sent(smollm2):
 def test_a_model_without_a_template_is_told_so(shown):
     found = shown["chat"]
     assert found.facts == {"has_template": False} and "no chat template" in found.text
+
+
+def test_a_model_is_trained_and_looked_into(shown):
+    found = shown["training"]
+    facts, (curve, written, expected) = found.facts, found.items
+    assert facts["steps"] == STEPS and facts["n_tokens"] == STEPS * 16 * 64
+    assert facts["tokens_per_second"] == pytest.approx(facts["n_tokens"] / facts["seconds"])
+    # two layers of norms, four projections and an mlp of four times the width; the head is tied
+    assert facts["n_parameters"] == 1024 * 128 + 4 * (12 * 128**2 + 2 * 2 * 128) + 2 * 128
+    first, *_, last = facts["validation_loss"].values()
+    assert last < first < math.log(1024) + 0.1
+    assert list(facts["samples"]) == ["0", "2", "4"] and len(set(facts["samples"].values())) == 3
+    # a fresh model knows nothing: all tokens are nearly as likely
+    assert facts["entropy_nats"]["before"] == pytest.approx(math.log(1024), abs=0.1) and facts["entropy_nats"]["after"] < math.log(1024)
+    assert expected.data is not None and facts["prompt"] in expected.title
+    assert {row["series"] for row in curve.data.rows} == {"training", "validation"} and len(written.rows) == 3
+    assert f"{last:.2f} nats per token" in found.text and all("\ufffd" not in row["text"] for row in written.rows)
 
 
 def test_a_tour_tells_its_events_and_a_part_of_it_is_a_report(tiny_lm):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.verb import Model, Names, option, verb
+from isinglass.cli.verb import Model, Names, at_least, option, verb
 from isinglass.core.errors import IsinglassError
 from isinglass.show import terminal
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from isinglass.generation.lm import LM
     from isinglass.studies.tour.station import Visited
 
-EXAMPLES = ("isinglass tour", "isinglass tour --only next_token,attention", "isinglass tour --out reports/smollm2 --json")
+EXAMPLES = (
+    "isinglass tour",
+    "isinglass tour --only next_token,attention",
+    "isinglass tour --only training --steps 1000",
+    "isinglass tour --out reports/smollm2 --json",
+)
 app = verb("tour", EXAMPLES, notes=["Ctrl-C stops the tour and keeps the report of the stations that are done."])
 _PROSE_WIDTH = 92  # columns: longer lines are hard to read
 
@@ -31,6 +36,9 @@ def tour(
     out: Annotated[Path, option("The folder of the report.")] = Path("out/tour"),
     model: Model = "smollm2",
     only: Annotated[Names, option("Comma-separated stations; without it, all.")] = (),
+    steps: Annotated[
+        int | None, option("Of the small model that the tour trains; half a minute's without it.", validator=at_least(1))
+    ] = None,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """One real model, end to end: a story here and a report to open."""
@@ -49,7 +57,7 @@ def tour(
     visited: list[Visited] = []
     path = out / "index.html"
     try:
-        for stop in _visit(lm, only, output):
+        for stop in _visit(lm, only, steps, output):
             visited.append(stop)
             if told is not None:
                 tell(told, len(visited), stop)
@@ -62,12 +70,12 @@ def tour(
     output.emit(Result(facts(visited, path, time.perf_counter() - began), parts, text=f"\n{path}"))
 
 
-def _visit(lm: LM, only: tuple[str, ...], output: Output) -> Iterator[Visited]:
+def _visit(lm: LM, only: tuple[str, ...], steps: int | None, output: Output) -> Iterator[Visited]:
     """The stops as they are done, each with its progress on stderr while it lasts."""
     from isinglass.studies.tour.station import Entered, touring
 
     with ExitStack() as stack:
-        for event in touring(lm, only):
+        for event in touring(lm, only, {"training": {"steps": steps}} if steps else {}):
             if isinstance(event, Entered):
                 stack.enter_context(_progress(output, f"{event.number}/{event.total} {event.name.replace('_', ' ')}"))
             else:

@@ -1,6 +1,6 @@
 """Station: one stop of the tour, and the list of stops, which is the folder `stations/`.
 
-A file there is a stop: it defines `ORDER`, a number that says when it comes, and `station(lm) -> Station`.
+A file there is a stop: it defines `ORDER`, a number that says when it comes, and `station(lm) -> Station`, which may take settings by name.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import pkgutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from isinglass.core.errors import unknown
@@ -49,14 +50,14 @@ class Visited:
     seconds: float
 
 
-def stations() -> dict[str, Callable[[LM], Station]]:
+def stations() -> dict[str, Callable[..., Station]]:
     """Name -> function of every stop, in order."""
     folder = importlib.import_module("isinglass.studies.tour.stations")
     modules = [importlib.import_module(f"{folder.__name__}.{found.name}") for found in pkgutil.iter_modules(folder.__path__)]
     return {module.__name__.rpartition(".")[2]: module.station for module in sorted(modules, key=lambda module: module.ORDER)}
 
 
-def chosen(only: Sequence[str] = ()) -> dict[str, Callable[[LM], Station]]:
+def chosen(only: Sequence[str] = ()) -> dict[str, Callable[..., Station]]:
     """The stops of these names, all of them when none is named. Raises ConfigError for a name that is no stop."""
     known = stations()
     for name in only:
@@ -65,13 +66,18 @@ def chosen(only: Sequence[str] = ()) -> dict[str, Callable[[LM], Station]]:
     return {name: station for name, station in known.items() if not only or name in only}
 
 
-def touring(lm: LM, only: Sequence[str] = ()) -> Iterator[Entered | Visited]:
-    """Visit every stop, or those named, with this model; an event when one begins and when it is done."""
+def touring(
+    lm: LM, only: Sequence[str] = (), settings: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> Iterator[Entered | Visited]:
+    """Visit every stop, or those named, with this model; an event when one begins and when it is done.
+
+    `settings` are a stop's own, such as {"training": {"steps": 20}}.
+    """
     stops = chosen(only)
     for number, (name, station) in enumerate(stops.items(), start=1):
         yield Entered(name, number, len(stops))
         began = time.perf_counter()
-        shown = station(lm)
+        shown = station(lm, **settings.get(name, {}))
         yield Visited(name, shown, time.perf_counter() - began)
 
 

@@ -9,9 +9,10 @@ import torch
 
 from isinglass.core import units
 from isinglass.evaluation.cache_work import cached_work, kv_bytes, uncached_work
-from isinglass.evaluation.machine import Rates, measure_rates, timed
+from isinglass.evaluation.machine import Rates, measure_rates
 from isinglass.generation.lm import LM
 from isinglass.generation.loop import generating
+from isinglass.models.machine import timed
 from isinglass.show.figure import Figure
 from isinglass.show.marks.lines import lines
 from isinglass.show.table import Table
