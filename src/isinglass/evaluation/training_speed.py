@@ -49,7 +49,8 @@ class Way:
 
 
 def ways(steps: int) -> dict[str, Way]:
-    """`same`: the peer's model, optimizer and schedule. `bf16`, `compiled`: the same, computed otherwise. `fast`: what helped.
+    """`same`: the peer's model, optimizer and schedule. `bf16`, `compiled`: the same, computed otherwise. `relu`: the same
+    with ReLU for GELU, which is cheaper. `fast`: what helped.
 
     What each setting of `fast` brought: LOG.md, 2026-11-22.
     """
@@ -71,6 +72,7 @@ def ways(steps: int) -> dict[str, Way]:
         "same": Way("same", "gelu", "learned", same),
         "bf16": Way("bf16", "gelu", "learned", {**same, "precision": "bfloat16"}),
         "compiled": Way("compiled", "gelu", "learned", {**same, "engine": "compiled"}),
+        "relu": Way("relu", "relu", "learned", same),
         "fast": Way("fast", "relu", "rotary", {**same, **fast}),
     }
 
