@@ -15,6 +15,7 @@ from isinglass.cli.verb import Names, option, verb
 from isinglass.core.errors import ConfigError, IsinglassError
 from isinglass.core.files import whole_folder
 from isinglass.data import jsonl
+from isinglass.data.folder import check_folder
 from isinglass.data.records import Record
 from isinglass.data.sources import read
 from isinglass.data.split import check, split
@@ -54,7 +55,7 @@ def split_(
 ) -> None:
     """Divide a corpus into sides that share no text."""
     wanted = _shares(shares)
-    _check_folder(out, overwrite=overwrite)
+    check_folder(out, lambda name: name.endswith(jsonl.SUFFIX), "sides of an earlier split", overwrite=overwrite)
     with closing(watching(read(named(source), format=format, columns=columns, unit=unit), f"reading {source}", output)) as watched:
         records = list(watched)
     sides: dict[str, list[Record]] = {name: [] for name in wanted}
@@ -109,18 +110,3 @@ def _shares(given: Sequence[str]) -> Mapping[str, float]:
         )
     check(shares)
     return shares
-
-
-def _check_folder(out: Path, *, overwrite: bool) -> None:
-    """Whether sides can be written there; asked before the work and not after it."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise IsinglassError(f"{str(out)!r} is a file, expected a folder", hint="name another folder")
-    names = sorted(path.name for path in out.iterdir())
-    if names and not overwrite:
-        raise IsinglassError(
-            f"there are files in {str(out)!r}", hint="name another folder, or add --overwrite for sides of an earlier split"
-        )
-    if others := [name for name in names if not name.endswith(jsonl.SUFFIX)]:
-        raise IsinglassError(f"{str(out)!r} holds files of something else: {', '.join(others[:5])}", hint="name another folder")

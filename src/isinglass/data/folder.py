@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,16 +60,24 @@ def write(
 
 def check(out: Path, *, overwrite: bool) -> None:
     """Whether a corpus can be written there; asked before the work and not after it."""
+    check_folder(out, _is_of_a_corpus, "a prepared corpus", overwrite=overwrite)
+
+
+def check_folder(out: Path, ours: Callable[[str], bool], what: str, *, overwrite: bool) -> None:
+    """Whether a folder may be made anew: it is not there or empty, or with `overwrite` all file names in it are `ours`."""
     if not out.exists():
         return
     if not out.is_dir():
         raise IsinglassError(f"{str(out)!r} is a file, expected a folder", hint="name another folder")
     names = sorted(path.name for path in out.iterdir())
     if names and not overwrite:
-        raise IsinglassError(f"there are files in {str(out)!r}", hint="name another folder, or add --overwrite for a prepared corpus")
-    others = [name for name in names if name not in (DROPPED, CARD) and not (name.startswith("part-") and name.endswith(".jsonl"))]
-    if others:
+        raise IsinglassError(f"there are files in {str(out)!r}", hint=f"name another folder, or add --overwrite for {what}")
+    if others := [name for name in names if not ours(name)]:
         raise IsinglassError(f"{str(out)!r} holds files of something else: {', '.join(others[:5])}", hint="name another folder")
+
+
+def _is_of_a_corpus(name: str) -> bool:
+    return name in (DROPPED, CARD) or (name.startswith("part-") and name.endswith(".jsonl"))
 
 
 def _write_records(outcomes: Iterable[Outcome], folder: Path, text_field: str, shard_records: int) -> list[str]:
