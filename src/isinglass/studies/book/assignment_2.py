@@ -5,7 +5,7 @@
 # scaled, causal, with trained projections, with many heads, with shared heads. Each step is compared with Isinglass's part that does the
 # same and with torch's own. Then small models are trained to see what heads and masks are worth, and a trained model is looked into.
 #
-# It takes about four minutes on one core. `README.md` beside this notebook says what was found, with the figures of this run.
+# It took eleven minutes on one thread of a busy machine. `README.md` beside this notebook says what was found, with figures of this run.
 
 # %%
 import inspect

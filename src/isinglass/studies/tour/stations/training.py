@@ -1,4 +1,4 @@
-"""A model made here: a tiny one learns the King James Bible for half a minute, and is then looked into like any other."""
+"""A model made here: a tiny one learns the King James Bible in less than half a minute, and is then looked into like any other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from isinglass.training.loop import training
 from isinglass.training.run import Run
 
 ORDER = 80
-STEPS = 200  # half a minute on two quiet cores; a count and not a clock, so that a slow machine makes the same model
+STEPS = 200  # 17 s on two quiet cores; a count and not a clock, so that a slow machine makes the same model
 PROMPT, ASKED = "And God said", "And the LORD said unto"
 MODEL = "gpt2(n_layers=4, d_model=128, n_heads=4, context_length=64, feedforward=\"mlp(activation='relu', bias=False)\")"
 ATTENTION = {"bias": "none", "position": "rotary"}
