@@ -11,9 +11,12 @@ from torch import nn
 from helpers.tensors import randomised
 from isinglass.models.config import ModelConfig
 from isinglass.models.presets import bert, gpt2, mixtral, t5, tiny
-from isinglass.models.trainable import fused
+from isinglass.models.trainable import fused, use_native
 from isinglass.models.transformer import assembled
 from isinglass.nn.attention.layer import Attention
+from isinglass.nn.attention.native_kernel import NativeSDPA
+from isinglass.nn.native import compiler
+from isinglass.nn.native_mlp import NativeMLP
 
 IDS = torch.randint(40, (2, 9), generator=torch.Generator().manual_seed(0))
 SMALL: dict[str, Any] = dict(vocab_size=40, n_layers=2, d_model=32, n_heads=4, context_length=32)
@@ -27,6 +30,8 @@ CONFIGS: dict[str, ModelConfig] = {
     "bert": bert.build("base", **{**cast(dict[str, Any], bert.EXAMPLE), "vocab_size": 40}),
     "t5": t5.build(**{**cast(dict[str, Any], t5.EXAMPLE), "vocab_size": 40}),
 }
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
 
 
 def plain(name: str) -> nn.Module:
@@ -50,10 +55,13 @@ def gradients(model: nn.Module, name: str) -> dict[str, torch.Tensor | None]:
     return {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
 
 
+@pytest.mark.parametrize("engine", ["eager", pytest.param("native", marks=needs_compiler)])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_answers_and_gradients_are_those_of_the_plain_model(name: str) -> None:
+def test_answers_and_gradients_are_those_of_the_plain_model(name: str, engine: str) -> None:
     model = plain(name)
     fast = fused(model)
+    if engine == "native":
+        use_native(fast)
     torch.testing.assert_close(answer(fast, name), answer(model, name), atol=1e-5, rtol=1e-5)
     ours, theirs = gradients(fast, name), gradients(model, name)
     assert ours.keys() == theirs.keys()
@@ -101,3 +109,17 @@ def test_it_can_be_copied_and_frozen_like_any_model() -> None:
     torch.testing.assert_close(answer(again, "gpt2"), answer(fast, "gpt2"))
     fast.requires_grad_(False)
     assert not answer(fast, "gpt2").requires_grad
+
+
+@needs_compiler
+def test_native_parts_stand_where_they_can_and_only_there() -> None:
+    model = plain("gpt2")
+    adapted = model.layers[1].mlp  # type: ignore[index, union-attr]
+    adapted.up_proj = nn.Sequential(adapted.up_proj)  # type: ignore[assignment]
+    fast = fused(model)
+    use_native(fast)
+    assert [type(block.mlp) is NativeMLP for block in fast.layers] == [True, False]  # type: ignore[union-attr]
+    assert all(isinstance(part.parts.kernel, NativeSDPA) for part in fast.modules() if isinstance(part, Attention))
+    assert not any(isinstance(part, NativeMLP) for part in model.modules())
+    assert list(fast.state_dict()) == list(model.state_dict())
+    torch.testing.assert_close(answer(fused(fast), "gpt2"), answer(model, "gpt2"), atol=1e-5, rtol=1e-5)

@@ -21,8 +21,8 @@ app = verb(
     EXAMPLES,
     notes=[
         "The peer is benchmarks/peer_train.py of the repository: torch alone, frozen. Each run has a process of its own, in turn.",
-        "same: its model, optimizer and schedule; bf16, compiled: the same computed otherwise; relu: with ReLU for GELU;",
-        "fast: what was measured to help (LOG.md).",
+        "same: its model, optimizer and schedule; bf16, native, compiled: the same computed otherwise;",
+        "relu: native, with ReLU for GELU; fast: what was measured to help (LOG.md).",
     ],
 )
 
@@ -33,7 +33,7 @@ def bench_train(
     /,
     *,
     size: Annotated[str, option("char (0.8M weights) or char-10m (10.65M).")] = "char",
-    ways: Annotated[Names, option("Comma-separated: same, bf16, compiled, relu, fast.")] = ("same", "fast"),
+    ways: Annotated[Names, option("Comma-separated: same, bf16, native, compiled, relu, fast.")] = ("same", "fast"),
     steps: Annotated[int, option("Of the peer; fast takes 3 for 20 of them.", validator=at_least(2))] = 2000,
     seeds: Annotated[int, option("How often each is run.", validator=at_least(1))] = 1,
     output: Output = Output(),  # noqa: B008 - frozen

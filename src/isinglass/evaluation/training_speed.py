@@ -49,7 +49,7 @@ class Way:
 
 
 def ways(steps: int) -> dict[str, Way]:
-    """`same`: the peer's model, optimizer and schedule. `bf16`, `compiled`: the same, computed otherwise. `relu`: the same
+    """`same`: the peer's model, optimizer and schedule. `bf16`, `native`, `compiled`: the same, computed otherwise. `relu`: native
     with ReLU for GELU, which is cheaper. `fast`: what helped.
 
     What each setting of `fast` brought: LOG.md, 2026-11-22.
@@ -71,8 +71,9 @@ def ways(steps: int) -> dict[str, Way]:
     return {
         "same": Way("same", "gelu", "learned", same),
         "bf16": Way("bf16", "gelu", "learned", {**same, "precision": "bfloat16"}),
+        "native": Way("native", "gelu", "learned", {**same, "engine": "native"}),
         "compiled": Way("compiled", "gelu", "learned", {**same, "engine": "compiled"}),
-        "relu": Way("relu", "relu", "learned", same),
+        "relu": Way("relu", "relu", "learned", {**same, "engine": "native"}),
         "fast": Way("fast", "relu", "rotary", {**same, **fast}),
     }
 

@@ -22,6 +22,7 @@ from isinglass.nn.adapter import AdaptedLinear
 from isinglass.nn.adapters.lora import LowRank
 from isinglass.nn.attention.layer import Attention
 from isinglass.nn.attention.mask import Tile
+from isinglass.nn.attention.native_kernel import MOST_KEYS, NativeSDPA
 from isinglass.nn.attention.position import Position
 from isinglass.nn.dropout import Dropout
 from isinglass.nn.feedforward.glu import GLU
@@ -32,7 +33,8 @@ from isinglass.nn.norms import LayerNorm, RMSNorm
 from isinglass.nn.pooling import Pooler
 
 # numbers that activations, written out or torch's own, keep for the backward pass beside their output, per number that enters
-_KEPT_INSIDE = {gelu: 3, gelu_tanh: 4, silu: 2, relu: 1} | {fused_activation(each): 1 for each in (gelu, gelu_tanh, silu)}
+_KEPT_INSIDE: dict[object, int] = {gelu: 3, gelu_tanh: 4, silu: 2, relu: 1, fused_activation(relu): 0}
+_KEPT_INSIDE |= {fused_activation(each): 1 for each in (gelu, gelu_tanh, silu)}
 _OPTIMIZER_STATES = 2  # AdamW: a mean of the gradient and one of its square
 
 
@@ -179,11 +181,11 @@ def _kept(model: Model, rows: int, time: int) -> Iterator[tuple[str, int]]:
         elif isinstance(module, FusedNorm):
             yield name, n * length * (module.kept * config.d_model + 2)  # with mean and 1 / deviation
         elif isinstance(module, Attention):
-            yield name, n * length * _kept_by_attention(module) + _kept_by_scores(module, n, length, seen) + _kept_beside(module)
+            yield name, n * length * _kept_by_attention(module, length) + _kept_by_scores(module, n, length, seen) + _kept_beside(module)
         elif isinstance(module, MLP | GLU) and ".experts." not in name:
             yield name, n * length * _kept_by_feedforward(module)
         elif isinstance(module, MaskedLM):
-            inside = config.d_model * _KEPT_INSIDE[module.activation]  # type: ignore[index]
+            inside = config.d_model * _KEPT_INSIDE[module.activation]
             yield name, n * length * (inside + config.vocab_size)
         elif isinstance(module, Pooler):
             yield name, n * 2 * config.d_model
@@ -206,9 +208,10 @@ def _kept_beside(layer: Attention) -> int:
     return 0 if layer.joint is None else sum(cast(nn.Linear, each).weight.numel() for each in (layer.q_proj, layer.k_proj, layer.v_proj))
 
 
-def _kept_by_attention(layer: Attention) -> int:
-    """q, k, v and the output, k and v once per query head, and the sum of each row of weights."""
-    return layer.dims.n_heads * (4 * layer.dims.d_head + 1)
+def _kept_by_attention(layer: Attention, length: int) -> int:
+    """q, k, v and the output, k and v once per query head, and the sum of each row of weights, or the row itself."""
+    native = isinstance(layer.parts.kernel, NativeSDPA) and length <= MOST_KEYS
+    return layer.dims.n_heads * (4 * layer.dims.d_head + (length if native else 1))
 
 
 def _kept_by_scores(layer: Attention, n: int, length: int, seen: set[Hashable]) -> int:
@@ -226,5 +229,5 @@ def _kept_by_scores(layer: Attention, n: int, length: int, seen: set[Hashable]) 
 
 
 def _kept_by_feedforward(layer: MLP | GLU) -> int:
-    inside, d_ff = _KEPT_INSIDE[cast(MLP, layer).activation], cast(nn.Linear, layer.down_proj).weight.shape[1]  # type: ignore[index]
+    inside, d_ff = _KEPT_INSIDE[cast(MLP, layer).activation], cast(nn.Linear, layer.down_proj).weight.shape[1]
     return d_ff * (inside + (1 if isinstance(layer, MLP) else 3))  # gated: the activation, what it multiplies, and their product

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isinglass.nn.activations import gelu, gelu_tanh, silu
+from isinglass.nn.activations import gelu, gelu_tanh, relu, silu
 from isinglass.nn.norms import LayerNorm, RMSNorm
 
 LayOut = Callable[[Tensor, Tensor | None], nn.Module]
@@ -97,7 +97,7 @@ def fused_norm(norm: LayerNorm | RMSNorm) -> nn.Module:
 
 def fused_activation(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """torch's one-kernel form of a written-out activation, or the function itself."""
-    fused: dict[object, Callable[[Tensor], Tensor]] = {silu: F.silu, gelu: F.gelu, gelu_tanh: _gelu_tanh}
+    fused: dict[object, Callable[[Tensor], Tensor]] = {silu: F.silu, gelu: F.gelu, gelu_tanh: _gelu_tanh, relu: F.relu}
     return fused.get(function, function)
 
 

@@ -1,4 +1,4 @@
-"""Our one function in C++: built with the machine's own compiler when it is first asked for, then kept in the cache folder."""
+"""Our few functions in C++: built with the machine's own compiler when they are first asked for, then kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ from isinglass.assets.find import cache_folder
 from isinglass.core.errors import EngineError
 from isinglass.core.files import atomic
 
-SOURCE = Path(__file__).with_name("quantized_matvec.cpp")
+FOLDER = Path(__file__).with_name("cpp")
 _log = logging.getLogger(__name__)
 
 
 @functools.cache
-def quantized_matvec() -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
-    """The operator of `quantized_matvec.cpp`, known to torch and to its compiler.
+def load(name: str) -> None:
+    """Make the operators of `cpp/<name>.cpp` known to torch, as `torch.ops.isinglass.*`.
 
     Raises EngineError without a C++ compiler (GCC or Clang), or with what the compiler said.
     """
-    _register(build(SOURCE))
+    torch.ops.load_library(build(FOLDER / f"{name}.cpp"))
+
+
+@functools.cache
+def quantized_matvec() -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """The product of quantised weights, known to torch, to its compiler and to its counter of FLOPs. EngineError as for `load`."""
+    load("quantized_matvec")
+    _describe()
     return torch.ops.isinglass.quantized_matvec.default
 
 
 @functools.cache
-def _register(library: Path) -> None:
-    """Make the operator known to torch, to its compiler and to its counter of FLOPs."""
-    torch.ops.load_library(library)
+def _describe() -> None:
     torch.library.register_fake("isinglass::quantized_matvec", _shape)
     register_flop_formula(torch.ops.isinglass.quantized_matvec)(_flops)
 
@@ -52,7 +57,7 @@ def _flops(x: Sequence[int], codes: Sequence[int], scale: Sequence[int], *_: obj
 
 
 def available() -> bool:
-    """Whether this machine can build it (10 s the first time). Without, dense weights serve as well, only slower."""
+    """Whether this machine can build the product of quantised weights (10 s the first time). Without, dense weights serve, only slower."""
     try:
         quantized_matvec()
     except EngineError:
@@ -69,15 +74,14 @@ def build(source: Path) -> Path:
     """The shared library, named after everything that decides its content; built, and a line about it logged, when it is not there."""
     program = compiler()
     if program is None:
-        raise EngineError(
-            "products of quantised weights need a C++ compiler, and neither g++ nor clang++ was found", hint="install g++, or set CXX"
-        )
+        raise EngineError(f"{source.name} needs a C++ compiler, and neither g++ nor clang++ was found", hint="install g++, or set CXX")
+    headers = [header.read_bytes() for header in sorted(source.parent.glob("*.h"))]
     # -march=native is part of the name: a cache folder may be shared by machines with different processors
-    content = (source.read_bytes(), program, torch.__version__, _processor())
+    content = (source.read_bytes(), headers, program, torch.__version__, _processor())
     library = cache_folder() / "native" / f"{source.stem}-{hashlib.sha256(repr(content).encode()).hexdigest()[:16]}.so"
     if not library.is_file():
-        # at this level Python shows it on stderr without being asked: ten silent seconds look like a fault
-        _log.warning("building the product of quantised weights for this processor: once, about 10 s")
+        # at this level Python shows it on stderr without being asked: twenty silent seconds look like a fault
+        _log.warning("building %s for this processor: once, 10 to 20 s", source.name)
         root = Path(torch.__file__).parent
         options = ["-O3", "-march=native", "-std=c++20", "-fopenmp", "-shared", "-fPIC"]
         includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'torch' / 'csrc' / 'api' / 'include'}"]

@@ -24,7 +24,7 @@ class TrainConfig(Config):
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast, weights stay fp32
     activations: Literal["kept", "recomputed"] = "kept"  # recomputed: a third more work, a fraction of the memory
     reuse: Literal["auto", "never"] = "auto"  # auto: what blocks below the lowest trained one make of an example is computed once
-    engine: Literal["eager", "compiled"] = "eager"
+    engine: Literal["eager", "native", "compiled"] = "eager"  # native: our C++ for feed-forward layers and short attention
     parallel: Literal["ddp", "fsdp"] = "ddp"  # under torchrun: the model copied to every process, or divided among them
     validation: float | str = 0.1  # a share held out, or a source of its own; 0: none
     evaluate_every: int | None = Field(default=None, gt=0)  # None: ten times in a run

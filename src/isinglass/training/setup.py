@@ -19,7 +19,7 @@ from isinglass.core.runtime import derive_seed
 from isinglass.generation.lm import LM, export
 from isinglass.models.adapted import adapt, adapter_names, settled
 from isinglass.models.fingerprint import fingerprint
-from isinglass.models.trainable import fused
+from isinglass.models.trainable import fused, use_native
 from isinglass.models.transformer import Decoder, Model, on_meta
 from isinglass.show.table import Table
 from isinglass.training import checkpoint, objectives, optimizers, schedules
@@ -172,6 +172,8 @@ def prepare(
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in trained)
     form = fused(model)
+    if config.engine == "native":
+        use_native(form)
     if config.activations == "recomputed":
         recompute(form)
     goal, (learned, validation) = reusing(goal, form, trained, config, (learned, validation))

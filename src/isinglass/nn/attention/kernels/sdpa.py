@@ -30,11 +30,16 @@ class SDPA(Kernel):
             # one query: its heads of a group are rows of one small matrix, so keys need no copying
             rows = q.view(q.shape[0], k.shape[1], group, q.shape[3])
             return F.scaled_dot_product_attention(rows, k, v, scale=scale).view(q.shape)
-        if group > 1:
-            k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=hidden, scale=scale)
+        out = self.weighted(q, k, v, hidden, scale)
         nothing = q_slots.once((mask, id(k_slots), "nothing"), lambda: _sees_nothing(mask, q_slots, k_slots, hidden))
         return out if nothing is None else out.masked_fill(nothing, 0.0)
+
+    def weighted(self, q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None, scale: float) -> Tensor:
+        """softmax(scale q k^T + hidden) v; a query to which all is hidden may get anything."""
+        group = q.shape[1] // k.shape[1]
+        if group > 1:
+            k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=hidden, scale=scale)
 
 
 def _hidden(mask: Mask, q: Slots, k: Slots, dtype: torch.dtype) -> Tensor | None:

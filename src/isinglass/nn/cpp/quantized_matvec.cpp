@@ -1,29 +1,20 @@
 // y = x W^T for weights in groups of 32: w = code * scale + offset, multiplied in fp32 without ever writing w to memory.
 //
 // One token is bound by memory: fp32 weights are 4 bytes each, 4-bit codes with their fp32 scales 0.75. Sixteen outputs are
-// computed side by side ("lanes"); a word holds the codes of one lane, the lowest bits first. Vectors are those of GCC and
-// Clang, so that one source serves every processor.
+// computed side by side ("lanes"); a word holds the codes of one lane, the lowest bits first.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include <cstring>
 #include <numeric>
 #include <vector>
 
+#include "vectors.h"
+
 namespace {
 
-constexpr int64_t LANES = 16, GROUP = 32;
-typedef float Floats __attribute__((vector_size(4 * LANES)));
-typedef int32_t Words __attribute__((vector_size(4 * LANES)));
-
-template <class Vector, class Number>
-inline Vector load(const Number* from) {
-  Vector vector;
-  std::memcpy(&vector, from, sizeof vector);
-  return vector;
-}
+constexpr int64_t GROUP = 32;
 
 // The sum of code * x over one group, in each lane. 4-bit codes are 0..15, 8-bit codes are signed.
 template <int BITS>
@@ -72,5 +63,5 @@ at::Tensor quantized_matvec(const at::Tensor& x, const at::Tensor& codes, const 
 
 }  // namespace
 
-TORCH_LIBRARY(isinglass, library) { library.def("quantized_matvec(Tensor x, Tensor codes, Tensor scale, Tensor offset) -> Tensor"); }
+TORCH_LIBRARY_FRAGMENT(isinglass, library) { library.def("quantized_matvec(Tensor x, Tensor codes, Tensor scale, Tensor offset) -> Tensor"); }
 TORCH_LIBRARY_IMPL(isinglass, CPU, library) { library.impl("quantized_matvec", quantized_matvec); }
