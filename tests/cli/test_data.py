@@ -206,8 +206,9 @@ def test_what_cannot_be_mixed_or_split(cli, corpus, tmp_path, arguments, code, t
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     corpus = tmp_path / "corpus.jsonl"
+    # 66 MB: on a busy machine a third of it was through before this process had looked once
     corpus.write_text(
-        (json.dumps({"text": "In the beginning God created the heaven and the earth. " * 20}) + "\n") * 20_000, encoding="utf-8"
+        (json.dumps({"text": "In the beginning God created the heaven and the earth. " * 20}) + "\n") * 60_000, encoding="utf-8"
     )
     arguments = ["data", "prepare", str(corpus), "--steps", "clean, personal_data", "--out", str(tmp_path / "out"), "--processes", "2"]
     running = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, start_new_session=True)

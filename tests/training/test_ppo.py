@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import isinglass as ig
-from isinglass.core.errors import DataError, EngineError, VariantError
+from isinglass.core.errors import CheckpointError, DataError, EngineError, VariantError
 from isinglass.data.records import Record
 from isinglass.generation.lm import LM
 from isinglass.models.adapted import adapt
@@ -214,6 +214,17 @@ def test_it_resumes_bit_for_bit(tmp_path: Path, adapter: str | None) -> None:
     assert same(resumed.lm, whole.lm)
     assert [row["score"] for row in resumed.rows] == [row["score"] for row in whole.rows]
     assert [row["loss"] for row in resumed.rows] == [row["loss"] for row in whole.rows]
+
+
+def test_it_is_not_resumed_with_another_reward(tmp_path: Path) -> None:
+    """The name of the file is the same, what it says is not."""
+    judging, options = tmp_path / "reward.py", dict[str, Any](steps=2, out=tmp_path / "run", seed=5, config=CONFIG)
+    judging.write_text("def reward(prompt, response):\n    return len(response)\n")
+    goal = f"ppo(reward={str(judging)!r}, max_tokens=4, epochs=1)"
+    train(ig.create("tiny", seed=3), RECORDS, objective=goal, **options)
+    judging.write_text("def reward(prompt, response):\n    return -len(response)\n")
+    with pytest.raises(CheckpointError, match=r"reward was '.*reward\.py [0-9a-f]{16}', is '.*reward\.py [0-9a-f]{16}'"):
+        train(ig.create("tiny", seed=3), RECORDS, objective=goal, resume=True, **options)
 
 
 def test_interrupted_between_two_changes_of_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ import torch
 
 from isinglass.core.errors import ConfigError, TrainingError, VariantError
 from isinglass.generation.lm import LM, load
+from isinglass.models.fingerprint import fingerprint
 from isinglass.models.headed import HeadedModel
 from isinglass.training.objectives.classification import padded
 from isinglass.training.prompting import Prompting, response_ids
@@ -25,15 +27,23 @@ class Judge(ABC):
     """Gives each response a number: the better the response, the higher."""
 
     @abstractmethod
+    def identity(self) -> str:
+        """What a run remembers it by, and has to find again when it is resumed."""
+
+    @abstractmethod
     def scores(self, prompts: Sequence[str], responses: Sequence[str]) -> list[float]: ...
 
 
 @dataclass(frozen=True)
 class FunctionJudge(Judge):
-    """`name` is how it is known in errors and in the record of a run."""
+    """`name` is how it is known in errors and in the record of a run; `text` is that of the file it stands in, if any."""
 
     function: Function
     name: str
+    text: bytes = b""
+
+    def identity(self) -> str:
+        return f"{self.name} {hashlib.blake2b(self.text, digest_size=8).hexdigest()}" if self.text else self.name
 
     def __repr__(self) -> str:
         return self.name
@@ -57,6 +67,9 @@ class ModelJudge(Judge):
 
     lm: LM
     prompting: Prompting
+
+    def identity(self) -> str:
+        return fingerprint(self.lm.model)
 
     def __repr__(self) -> str:
         return f"reward model {self.lm.card.get('source', self.lm.config.family)}"
@@ -96,7 +109,8 @@ def judge(reward: str | Function | LM | Judge, prompting: Prompting) -> Judge:
         return FunctionJudge(reward, getattr(reward, "__qualname__", type(reward).__name__))
     if not reward.endswith(".py"):
         return model_judge(load(reward), prompting)
-    return FunctionJudge(_function_of(Path(reward).expanduser()), reward)
+    path = Path(reward).expanduser()
+    return FunctionJudge(_function_of(path), reward, path.read_bytes())
 
 
 def _function_of(path: Path) -> Function:

@@ -81,6 +81,13 @@ class PPO(Objective):
     def product(self, model: Model) -> Decoder:
         return cast(Decoder, cast(HeadedModel, model).body)
 
+    def fitted(self, records: Sequence[Record]) -> PPO:
+        """With the judge read, once for all examples."""
+        return replace(self, reward=judge(self.reward, self.prompting))
+
+    def remembered(self) -> Mapping[str, Any]:
+        return {"reward": judge(self.reward, self.prompting).identity()}
+
     def examples(self, lm: LM, records: Iterable[Record], context_length: int) -> list[Prompt]:
         chosen = judge(self.reward, self.prompting)
         return [self._prompt(lm, chosen, record, context_length) for record in records]
