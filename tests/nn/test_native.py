@@ -78,6 +78,16 @@ def test_a_query_that_sees_nothing_stays_finite_and_teaches_nothing() -> None:
     assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients) and not gradients[0][:, :, 2].any()
 
 
+@pytest.mark.parametrize("place", range(3), ids=["q", "k", "v"])
+def test_what_is_no_number_shows(place: int) -> None:
+    """A run stops at a loss that is no number, so no kernel may make one out of a fault."""
+    native.load("short_attention")
+    inputs = [drawn(1, 2, 20, 16, seed=number) for number in range(3)]
+    inputs[place][0, 1, 3, 2] = float("nan")
+    ours, theirs = (attend(kernel, None)(*inputs) for kernel in (NativeSDPA(), SDPA()))
+    assert bool(theirs.isnan().any()) and torch.equal(ours.isnan(), theirs.isnan())
+
+
 @pytest.mark.parametrize("case", ["long", "narrow", "fp64", "trained bias", "no gradients"])
 def test_what_the_attention_does_not_cover_is_torchs(case: str) -> None:
     keys, width, dtype = MOST_KEYS + 1 if case == "long" else 5, 12 if case == "narrow" else 16, torch.float64 if case == "fp64" else None

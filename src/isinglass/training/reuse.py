@@ -127,6 +127,9 @@ class Reused(Objective):
     def ends(self, lm: LM) -> frozenset[int]:
         return self.inner.ends(lm)
 
+    def remembered(self) -> Mapping[str, Any]:
+        return self.inner.remembered()
+
     def figures(self, total: float, n_targets: float, sums: Mapping[str, float]) -> dict[str, float]:
         return self.inner.figures(total, n_targets, sums)
 

@@ -32,6 +32,7 @@ struct GeluTanh {
   }
 };
 
+// x sigmoid(x)
 struct Silu {
   static constexpr bool from_value = false;
   static Bent at(Floats x) {

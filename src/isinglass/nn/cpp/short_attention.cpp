@@ -140,9 +140,10 @@ void softmax(float* scores, const Hidden& hidden, int64_t first, const Sizes& si
     top[i] = largest(most);
   }
   for (int64_t i = 0; i < rows; ++i) {
+    const float shift = top[i] == NEVER ? 0.0f : top[i];  // a query that sees nothing: e^-inf, not e^(-inf + inf)
     Floats sum = {};
     for (int64_t j = 0; j < seen; j += LANES) {
-      const Floats weight = exponential(load<Floats>(scores + i * all + j) - top[i]);
+      const Floats weight = exponential(load<Floats>(scores + i * all + j) - shift);
       store(scores + i * all + j, weight);
       sum += weight;
     }

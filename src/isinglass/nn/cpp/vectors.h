@@ -38,7 +38,7 @@ inline float largest(const Floats& x) {
 }
 
 // e^x to 2 units in the last place, after the polynomial of Cephes (Moshier 1989): 2^n e^r with |r| <= ln(2) / 2. From -80 down it is 0:
-// products with numbers below 1e-38 take a hundred times as long.
+// products with numbers below 1e-38 take a hundred times as long. What is no number stays so: a fault must show.
 inline Floats exponential(Floats x) {
   constexpr float ROUNDING = 12582912.0f;  // 1.5 * 2^23: what is added to it loses its fraction
   const Floats inside = x < 88.0f ? (x > -80.0f ? x : Floats{} - 80.0f) : Floats{} + 88.0f;
@@ -52,5 +52,5 @@ inline Floats exponential(Floats x) {
   const Floats power = p * r * r + r + 1.0f;
   const Words scale = (load<Words>(reinterpret_cast<const int32_t*>(&shifted)) - 0x4B400000 + 127) << 23;
   const Floats grown = power * load<Floats>(reinterpret_cast<const float*>(&scale));
-  return x > -80.0f ? grown : Floats{};
+  return x <= -80.0f ? Floats{} : x == x ? grown : x;
 }
