@@ -15,6 +15,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Edit": "inspection.edits",
     "IsinglassError": "core.errors",
     "create": "generation.lm",
     "export": "generation.lm",
@@ -30,6 +31,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Edit",
     "IsinglassError",
     "create",
     "export",

@@ -4,6 +4,7 @@ from isinglass.generation.lm import export as export
 from isinglass.generation.lm import load as load
 from isinglass.generation.loop import generate as generate
 from isinglass.generation.loop import generating as generating
+from isinglass.inspection.edits import Edit as Edit
 from isinglass.inspection.trace import trace as trace
 from isinglass.studies.study import study as study
 from isinglass.text.load import tokenizer as tokenizer
@@ -13,6 +14,7 @@ from isinglass.training.loop import training as training
 
 __version__: str
 __all__ = [
+    "Edit",
     "IsinglassError",
     "create",
     "export",

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from isinglass.cli.verb import option
-from isinglass.core.errors import IsinglassError, unknown
-from isinglass.core.files import write_atomic
+from isinglass.core.errors import unknown
 from isinglass.show import embed, terminal
+from isinglass.show.finding import Finding, formats
+from isinglass.show.finding import save as write
 from isinglass.show.showable import Showable
 from isinglass.show.table import Table
 
@@ -33,6 +34,11 @@ class Result:
     data: Any
     parts: Sequence[Showable] = ()
     text: str = ""
+
+    @classmethod
+    def of(cls, finding: Finding) -> Result:
+        """What the library found, as it is."""
+        return cls(finding.data, finding.parts)
 
 
 @Parameter(name="*")
@@ -85,38 +91,14 @@ class Output:
 
 def save(result: Result, path: Path) -> Path:
     """Write a result in the format of the path's suffix, in one step. Raises ConfigError for a format the result does not have."""
-    makers = _makers(result)
-    maker = makers.get(path.suffix.lower())
-    if maker is None:
-        raise unknown("file format", path.suffix, makers, where=f"--save {path}")
-    content = maker()
-    try:
-        return write_atomic(path, content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
-    except OSError as fault:
-        raise IsinglassError(f"cannot write {str(path)!r}: {fault.strerror or fault}") from None
+    return write(_makers(result), path, f"--save {path}")
 
 
 def _makers(result: Result) -> dict[str, Callable[[], str | bytes]]:
-    """JSON and text hold everything, a page holds all parts; a table or picture format takes the first part that has it."""
-    makers: dict[str, Callable[[], str | bytes]] = {".json": lambda: embed.to_json(result.data, indent=2) + "\n"}
-    if not result.parts:
-        text = result.text + "\n"
-        return makers | {".txt": lambda: text, ".md": lambda: text}
-    tables = [part for part in result.parts if isinstance(part, Table)] or [part.data for part in result.parts if part.data is not None]
-    pictures = [part for part in result.parts if not isinstance(part, Table)] or list(result.parts)
-    for part, suffixes in ((tables[0], (".csv", ".md")), (pictures[0], (".png", ".svg"))):
-        makers |= {suffix: part.formats()[suffix] for suffix in suffixes if suffix in part.formats()}
-    return makers | {".html": lambda: _page(result.parts), ".txt": lambda: _text(result.parts)}
-
-
-def _page(parts: Sequence[Showable]) -> str:
-    from isinglass.show.page import Section, page
-
-    return page(parts[0].title, [Section(part.title, items=[part]) for part in parts]) if len(parts) > 1 else parts[0].to_html()
-
-
-def _text(parts: Sequence[Showable]) -> str:
-    return "\n\n".join(part.to_terminal(120, color=False) for part in parts) + "\n"
+    if result.parts:
+        return formats(result.data, result.parts)
+    text = result.text + "\n"
+    return {".json": lambda: embed.to_json(result.data, indent=2) + "\n", ".txt": lambda: text, ".md": lambda: text}
 
 
 def _shortened(part: Showable) -> Showable:

@@ -8,7 +8,6 @@ from typing import Annotated
 from isinglass.cli.output import Output, Result
 from isinglass.cli.texts import Text, read_text
 from isinglass.cli.verb import Dtype, Model, Numbers, at_least, option, verb
-from isinglass.show.table import Table
 
 EXAMPLES = (
     'isinglass predict smollm2 "The capital of France is" --top 10 --temperatures 0.1,1,2',
@@ -33,19 +32,13 @@ def predict(
     prompt = read_text(text)
     with output.working(f"loading {model}"):
         from isinglass.generation.lm import load
-        from isinglass.inspection.trace import token_text, trace
+        from isinglass.inspection.reading import token_text
+        from isinglass.inspection.trace import trace
 
         lm = load(model, dtype=dtype)
     seen = trace(lm, prompt)
     given = ",".join(f"{temperature:g}" for temperature in temperatures)
     command = f"isinglass predict {shlex.quote(model)} {shlex.quote(prompt)} --top {top} --temperatures {given}"
     found = seen.next_tokens(top, temperatures, command=command)
-    data = {
-        "model": model,
-        "prompt": prompt,
-        "tokens": [{"id": id, "piece": token_text(lm, id)} for id in seen.ids[0]],
-        "predictions": found.table.rows,
-        "entropy_nats": {f"{temperature:g}": value for temperature, value in found.entropy.items()},
-    }
-    numbers = Table(found.table.rows, title="The same in numbers", units=found.table.units)
-    output.emit(Result(data, parts=[found.figure, numbers]))
+    tokens = [{"id": id, "piece": token_text(lm, id)} for id in seen.ids[0]]
+    output.emit(Result({"model": model, "tokens": tokens, **found.data}, parts=found.parts))

@@ -66,8 +66,8 @@ class LM:
         name, kind = self.card.get("source", self.config.family), str(self.config.architecture).replace("_", "-")
         raise EngineError(
             f"{name} is an {kind}, which does not continue a text",
-            details=["generate, predict, chat and trace need a decoder such as smollm2"],
-            hint="call its model: lm.model(ids)",
+            details=["generate, predict and chat need a decoder such as smollm2"],
+            hint="look inside: ig.trace(lm, text)",
         )
 
     @property

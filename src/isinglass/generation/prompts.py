@@ -8,10 +8,12 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from isinglass.core.errors import EngineError
+from isinglass.core.errors import ConfigError, EngineError
 from isinglass.generation.lm import LM
 from isinglass.nn.attention.slots import Slots
+from isinglass.text.tokenizer import Tokenizer
 
+_STARTS = ("<pad>", "[PAD]")  # T5's decoder begins with padding
 Prompt = str | Sequence[int]
 
 
@@ -32,7 +34,7 @@ def encode_prompts(lm: LM, prompts: Prompt | Sequence[Prompt], max_tokens: int) 
     if not prompts and not isinstance(prompts, str):
         raise EngineError("no prompts were given")
     encoded = [lm.encode(prompt) for prompt in as_list(prompts)]
-    context = lm.decoder.config.context_length
+    context = lm.config.context_length
     for number, ids in enumerate(encoded):
         if not ids:
             raise EngineError(f"prompt {number} is empty", hint="give at least one token to continue, for instance a space or a first word")
@@ -54,3 +56,15 @@ def pad_left(rows: Sequence[Sequence[int]], device: torch.device, starts: Sequen
     position = position if starts is None else position + torch.tensor(starts, device=device)[:, None]
     ragged = bool((padding > 0).any())
     return ids, Slots(position, valid=places[None] >= padding[:, None] if ragged else None)
+
+
+def decoder_start(tokenizer: Tokenizer) -> int:
+    """The token that the decoder of an encoder-decoder begins with. ConfigError for a vocabulary without one."""
+    start = next((tokenizer.special[name] for name in _STARTS if name in tokenizer.special), tokenizer.bos_id)
+    if start is None:
+        raise ConfigError(
+            f"the tokenizer {tokenizer.name!r} has no token for the decoder to begin with",
+            details=[f"looked for {', '.join(_STARTS)} and a begin-of-text token"],
+            hint="train one with special=['<pad>', ...]",
+        )
+    return start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from isinglass.core.errors import EngineError
 from isinglass.show.figure import Figure
+from isinglass.show.finding import Finding
 from isinglass.show.marks.bars import bars
 from isinglass.show.table import Table
 
 
 @dataclass(frozen=True)
-class NextTokens:
+class NextTokens(Finding):
     """`table` has a row per token and temperature; `entropy` is in nats, per temperature; `figure` shows the same as bars."""
 
     prompt: str
@@ -24,11 +26,17 @@ class NextTokens:
     figure: Figure
     entropy: dict[float, float]
 
-    def __str__(self) -> str:
-        return str(self.figure)
+    @property
+    def parts(self) -> tuple[Figure, Table]:
+        return self.figure, Table(self.table.rows, title="The same in numbers", units=self.table.units)
 
-    def _repr_html_(self) -> str:
-        return self.figure._repr_html_()
+    @property
+    def data(self) -> dict[str, Any]:
+        return {
+            "prompt": self.prompt,
+            "predictions": self.table.rows,
+            "entropy_nats": {f"{t:g}": value for t, value in self.entropy.items()},
+        }
 
 
 def next_tokens(

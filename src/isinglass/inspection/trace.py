@@ -1,7 +1,8 @@
 """Trace: what a forward pass computed, by the names of its places (taps).
 
 `layers.N.` + resid_pre, attention.q_raw, .k_raw, .q, .k, .v, .scores, .weights, .z, .out, resid_mid, mlp.gate, mlp.up, mlp.pre,
-mlp.post, resid_post; and embed, norm, logits. Only what is asked for is kept; what is asked for later is computed by running again.
+mlp.post, resid_post; and embed, norm, logits. Encoder-decoders have them behind `encoder.` and `decoder.`, heads are `heads.NAME`.
+Only what is asked for is kept; what is asked for later is computed by running again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,9 +19,11 @@ from torch import Tensor
 
 from isinglass.core.errors import EngineError, closest
 from isinglass.generation.lm import LM
-from isinglass.generation.prompts import Prompt, encode_prompts, pad_left
+from isinglass.generation.prompts import Prompt
+from isinglass.inspection.edits import Edit, Editor
 from isinglass.inspection.predictions import NextTokens, next_tokens
-from isinglass.nn.attention.slots import Slots
+from isinglass.inspection.reading import Reading, Rows, Which, reading, token_text
+from isinglass.nn.tap import Tap
 from isinglass.show.marks.attention_grid import AttentionGrid
 
 
@@ -29,10 +33,10 @@ class Recorder:
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
         self.kept: dict[str, Tensor] = {}
-        self.seen: list[str] = []
+        self.seen: dict[str, None] = {}
 
     def wants(self, name: str) -> bool:
-        self.seen.append(name)
+        self.seen[name] = None
         return any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
@@ -43,56 +47,88 @@ class Recorder:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One pass of a model over a text or a batch of texts. `ids` are the exact tokens that went in, padding excluded.
+    """One pass of a model over a text or a batch of texts, with the edits that were made. `ids` are the exact tokens that went in.
 
     `trace["layers.3.attention.z"]` gives a tensor with the batch first; a batch of unequal texts is padded on the left.
     """
 
-    lm: LM
-    ids: list[list[int]]
-    logits: Float[Tensor, "batch time vocab"]
-    _kept: dict[str, Tensor] = field(repr=False)
-    _batch: tuple[Tensor, Slots] = field(repr=False)
-    prompts: tuple[str, ...] = ()
+    reading: Reading
+    edits: tuple[Edit, ...] = ()
+    _kept: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _logits: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def lm(self) -> LM:
+        return self.reading.lm
+
+    @property
+    def rows(self) -> Rows:
+        """The texts that the logits stand for: of an encoder-decoder what it has written."""
+        return self.reading.rows
+
+    @property
+    def ids(self) -> list[list[int]]:
+        """Of each row, without padding."""
+        return self.rows.ids
 
     @property
     def tokens(self) -> list[list[str]]:
         """The text of each token of each row, special ones included."""
         return [[token_text(self.lm, id) for id in row] for row in self.ids]
 
+    @property
+    def logits(self) -> Float[Tensor, "batch time vocab"]:
+        """Over the vocabulary. EngineError for a model that makes none, such as an encoder without that head."""
+        if self._logits is None:
+            heads = ", ".join(f"heads.{name}" for name in getattr(self.lm.model, "heads", {}))
+            raise EngineError(
+                f"{self.lm.card.get('source', self.lm.config.family)} makes no logits over its vocabulary",
+                details=[f"it has {heads or 'no heads, only hidden states'}"],
+                hint='look at hidden states: trace["layers.0.resid_post"]',
+            )
+        return self._logits
+
     def __getitem__(self, name: str) -> Tensor:
         """A tap's tensor; the model runs again when it was not kept. Raises EngineError for a name that is no tap of this model."""
         if name not in self._kept:
-            _, kept = _run(self.lm, *self._batch, [name])
-            self._kept.update(kept)
+            self.keep([name])
         return self._kept[name]
 
-    def kernel(self, layer: int) -> str:
+    def keep(self, patterns: Sequence[str]) -> None:
+        """Run once more and keep all taps that match."""
+        self._kept.update(_run(self.reading, patterns, self.edits)[1])
+
+    def edit(self, name: str, **change: Any) -> Trace:
+        """The same pass with one more `Edit`: `trace.edit("layers.3.attention.z", head=1, set_to=0)`; this trace stays as it is."""
+        return traced(self.reading, taps=tuple(self._kept), edits=(*self.edits, Edit(name=name, **change)))
+
+    def kernel(self, layer: int, which: Which | None = None) -> str:
         """Which kernel computed a layer's attention in this trace: looking at scores or weights calls for the reference."""
-        looked_at = {f"layers.{layer}.attention.{what}" for what in ("scores", "weights")} & self._kept.keys()
-        kernel = self.lm.decoder.layers[layer].attention.parts.kernel  # type: ignore[union-attr]
-        return "reference" if looked_at else type(kernel).__name__.lower()
+        site = self.reading.attention(which)
+        looked_at = [site.tap(layer, what) for what in ("scores", "weights")]
+        edited = any(edit.matches(name) for edit in self.edits for name in looked_at)
+        reference = edited or any(name in self._kept for name in looked_at)
+        return "reference" if reference else type(site.layers[layer].parts.kernel).__name__.lower()
 
-    def attention_weights(self, row: int = 0) -> Float[Tensor, "layers heads query key"]:
+    def attention_weights(self, row: int = 0, which: Which | None = None) -> Float[Tensor, "layers heads query key"]:
         """Attention of every layer and head of one row; padding and the keys of a prefix adapter are cut away."""
-        names = [f"layers.{layer}.attention.weights" for layer in range(self.lm.config.n_layers)]
+        site = self.reading.attention(which)
+        names = [site.tap(layer, "weights") for layer in range(len(site.layers))]
         if not all(name in self._kept for name in names):
-            _, kept = _run(self.lm, *self._batch, ["layers.*.attention.weights"])
-            self._kept.update(kept)
-        n = len(self.ids[row])  # padding, and the keys of a prefix adapter, stand before them
-        return torch.stack([self._kept[name][row, :, -n:, -n:] for name in names])
+            self.keep(names)
+        queries, keys = site.queries.lengths[row], site.keys.lengths[row]  # padding and a prefix stand before them
+        return torch.stack([self._kept[name][row, :, -queries:, -keys:] for name in names])
 
-    def attention(self, layer: int = 0, head: int = 0, *, row: int = 0) -> AttentionGrid:
+    def attention(self, layer: int = 0, head: int = 0, *, row: int = 0, which: Which | None = None) -> AttentionGrid:
         """The attention maps of all layers and heads, opened at one of them; shows itself in a page, a notebook or a terminal."""
-        config = self.lm.config
-        focus = (_within(layer, config.n_layers, "layer"), _within(head, config.attention.n_heads, "head"))
-        group = config.attention.n_heads // config.n_kv_heads
+        site = self.reading.attention(which)
+        focus = (_within(layer, len(site.layers), "layer"), _within(head, site.layers[0].dims.n_heads, "head"))
         return AttentionGrid(
-            self.attention_weights(row).float().numpy(force=True),
-            self.tokens[row],
+            self.attention_weights(row, which).float().numpy(force=True),
+            [token_text(self.lm, id) for id in site.queries.ids[row]],
             title="Where each token looks: attention weights of all layers and heads",
-            causal=all(block.attention.parts.mask.causal for block in self.lm.decoder.layers),  # type: ignore[union-attr]
-            kv_head_of=[number // group for number in range(config.attention.n_heads)],
+            causal=site.causal,
+            kv_head_of=site.kv_head_of,
             focus=focus,
         )
 
@@ -104,44 +140,50 @@ class Trace:
         )
 
 
-def trace(lm: LM, text: Prompt | Sequence[Prompt], *, taps: Sequence[str] = ()) -> Trace:
+def trace(
+    lm: LM,
+    text: Prompt | Sequence[Prompt],
+    *,
+    target: Prompt | Sequence[Prompt] | None = None,
+    taps: Sequence[str] = (),
+    edits: Sequence[Edit] = (),
+) -> Trace:
     """Run the model once over a text, ids, or a batch of either, keeping the named taps (`*` matches any part of a name).
 
+    `target` is what an encoder-decoder has written so far. `edits` change what is computed, in this pass alone.
     Raises EngineError for an empty text, one longer than the context, or a tap that this model does not have.
 
     >>> import isinglass as ig
     >>> ig.trace(ig.load("smollm2"), "The capital of France is")["layers.3.attention.z"].shape
     torch.Size([1, 9, 5, 64])
     """
-    encoded = encode_prompts(lm, text, max_tokens=1)
-    batch = pad_left(encoded, lm.device)
-    logits, kept = _run(lm, *batch, taps)
-    return Trace(lm, encoded, logits, kept, batch)
+    return traced(reading(lm, text, target), taps=taps, edits=edits)
 
 
-def _run(lm: LM, ids: Tensor, slots: Slots, patterns: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-    """One pass with a recorder; every pattern must have matched something."""
+def traced(given: Reading, *, taps: Sequence[str] = (), edits: Sequence[Edit] = ()) -> Trace:
+    """`trace` of what was encoded before."""
+    logits, kept = _run(given, taps, edits)
+    return Trace(given, tuple(edits), kept, logits)
+
+
+def _run(given: Reading, patterns: Sequence[str], edits: Sequence[Edit]) -> tuple[Tensor | None, dict[str, Tensor]]:
+    """One pass with a recorder; every pattern and every edit must have matched something."""
     recorder = Recorder(patterns)
+    editor = Editor(edits, given, recorder)
+    tap: Tap = editor if edits else recorder
     with torch.inference_mode():
-        # fresh slots: what one pass computed once must not be found by the next
-        logits = lm.decoder(ids, slots=Slots(slots.position, slots.valid), tap=recorder)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in recorder.kept):
-            raise _unknown_tap(pattern, recorder.seen)
+        logits = given.run(tap)
+    for pattern in [*patterns, *(edit.name for edit in editor.edits if edit in editor.unused)]:
+        if not any(fnmatchcase(name, pattern) for name in recorder.seen):
+            raise _unknown_tap(pattern, list(recorder.seen))
     return logits, recorder.kept
 
 
 def _unknown_tap(name: str, seen: Sequence[str]) -> EngineError:
     """Lists each kind of tap once, with N for the layer."""
-    kinds = dict.fromkeys(re.sub(r"^layers\.\d+", "layers.N", known) for known in seen)
+    kinds = dict.fromkeys(re.sub(r"\blayers\.\d+", "layers.N", known) for known in seen)
     near = closest(name, seen)
     return EngineError(f"unknown tap {name!r}", details=[f"known: {', '.join(kinds)}"], hint=f"did you mean {near!r}?" if near else "")
-
-
-def token_text(lm: LM, id: int) -> str:
-    """The text of one token; bytes that are no whole character show as the vocabulary writes them."""
-    text = lm.tokenizer.decode([id])
-    return lm.tokenizer.piece(id) if "�" in text or not text else text
 
 
 def _within(number: int, size: int, what: str) -> int:

@@ -27,6 +27,7 @@ from isinglass.core.errors import ConfigError, VariantError
 from isinglass.data.records import Record
 from isinglass.data.windows import Windows
 from isinglass.generation.lm import LM
+from isinglass.generation.prompts import decoder_start
 from isinglass.models.encoder_decoder import EncoderDecoder
 from isinglass.nn.adapter import AdaptedLinear
 from isinglass.nn.attention.slots import Slots
@@ -37,7 +38,6 @@ from isinglass.training.objectives.masked_lm import running_ids, stream
 
 EXAMPLE = dict(mean_span=3.0)
 _SENTINEL = re.compile(r"<extra_id_(\d+)>")  # T5's names; what stands first in a text is 0
-_STARTS = ("<pad>", "[PAD]")  # T5's decoder begins with padding
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +71,7 @@ class Frame:
                 details=[f"looked for the special tokens <extra_id_0>, <extra_id_1>, ...; found {len(sentinels)}, expected 2 or more"],
                 hint="take 't5', or train one with them: \"unigram(special=['<pad>', '</s>', '<unk>', '<extra_id_0>', ...])\"",
             )
-        start = next((tokenizer.special[name] for name in _STARTS if name in tokenizer.special), tokenizer.bos_id)
-        if start is None:
-            raise ConfigError(
-                f"the tokenizer {tokenizer.name!r} has no token for the decoder to begin with",
-                details=[f"looked for {', '.join(_STARTS)} and a begin-of-text token"],
-                hint="train one with special=['<pad>', ...]",
-            )
-        return cls(sentinels, start, () if tokenizer.eos_id is None else (tokenizer.eos_id,))
+        return cls(sentinels, decoder_start(tokenizer), () if tokenizer.eos_id is None else (tokenizer.eos_id,))
 
     def corrupted(self, ids: NDArray[np.int64], spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
         """What is read and what is to be written when `spans` (begin, end), in order and apart, are cut out: figure 2 of the paper."""
