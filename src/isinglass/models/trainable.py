@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, TypeVar, cast
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,9 +19,12 @@ from isinglass.nn import native
 from isinglass.nn.attention.kernels.sdpa import SDPA
 from isinglass.nn.attention.layer import Attention
 from isinglass.nn.attention.native_kernel import NativeSDPA
+from isinglass.nn.block import Block
 from isinglass.nn.feedforward.glu import GLU
 from isinglass.nn.feedforward.mlp import MLP
-from isinglass.nn.fused import Joint, fused_activation
+from isinglass.nn.fused import Concatenated, Joint, fused_activation
+from isinglass.nn.native_block import NativeBlock
+from isinglass.nn.native_block import fits as block_fits
 from isinglass.nn.native_mlp import NativeMLP, fits
 from isinglass.nn.norms import LayerNorm, RMSNorm
 
@@ -62,7 +64,7 @@ def use_native(form: nn.Module) -> None:
 
     Raises EngineError where it cannot be built.
     """
-    for name in ("mlp", "short_attention"):
+    for name in ("mlp", "short_attention", "block"):
         native.load(name)
     for owner in list(form.modules()):
         for name, part in owner.named_children():
@@ -70,25 +72,16 @@ def use_native(form: nn.Module) -> None:
                 setattr(owner, name, NativeMLP(cast(MLP, part)))
         if isinstance(owner, Attention) and type(owner.parts.kernel) is SDPA:
             owner.parts = replace(owner.parts, kernel=NativeSDPA())
+    for owner in list(form.modules()):  # when its parts are native
+        for name, part in owner.named_children():
+            if block_fits(part, _LayerNorm):
+                setattr(owner, name, NativeBlock(cast(Block, part)))
 
 
 def _side_by_side(linears: Sequence[nn.Module]) -> Joint | None:
     """One product of several linear layers of the same input; None where one of them is something else, such as an adapter."""
     plain = [layer for layer in linears if type(layer) is nn.Linear]
-    return Joint(_Concatenated(plain), [layer.out_features for layer in plain]) if len(plain) == len(linears) else None
-
-
-class _Concatenated(nn.Module):
-    """Weights put side by side anew in each pass: that copy is small beside the product, and one large product is faster than three."""
-
-    def __init__(self, linears: Sequence[nn.Linear]) -> None:
-        super().__init__()
-        self.linears = tuple(linears)  # a tuple is no submodule: the weights keep the one name they have
-
-    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
-        weights: list[Tensor] = [layer.weight for layer in self.linears]
-        biases: list[Tensor] = [layer.bias for layer in self.linears if layer.bias is not None]
-        return F.linear(x, torch.cat(weights), torch.cat(biases) if biases else None)
+    return Joint(Concatenated(plain), [layer.out_features for layer in plain]) if len(plain) == len(linears) else None
 
 
 class FusedNorm(nn.Module):

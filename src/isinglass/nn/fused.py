@@ -37,6 +37,23 @@ def joined(linears: Sequence[nn.Linear], lay_out: LayOut) -> Joint:
     return Joint(lay_out(weight, torch.cat(biases) if biases else None), [layer.out_features for layer in linears])
 
 
+class Concatenated(nn.Module):
+    """Weights put side by side anew in each pass: that copy is small beside the product, and one large product is faster than three."""
+
+    def __init__(self, linears: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.linears = tuple(linears)  # a tuple is no submodule: the weights keep the one name they have
+
+    def joined(self) -> tuple[Tensor, Tensor | None]:
+        """One weight and one bias, through which gradients come to each layer's own."""
+        weights: list[Tensor] = [layer.weight for layer in self.linears]
+        biases: list[Tensor] = [layer.bias for layer in self.linears if layer.bias is not None]
+        return torch.cat(weights), torch.cat(biases) if biases else None
+
+    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
+        return F.linear(x, *self.joined())
+
+
 class FrozenLinear(nn.Module):
     """x @ weight.T + bias over weights that are shared, not owned."""
 

@@ -22,14 +22,14 @@ class NativeMLP(MLP):
     def __init__(self, mlp: MLP) -> None:
         nn.Module.__init__(self)
         self.activation, self.up_proj, self.down_proj = mlp.activation, mlp.up_proj, mlp.down_proj
-        self._operator = f"mlp_{_NAMES[mlp.activation]}"
+        self.operator = f"mlp_{_NAMES[mlp.activation]}"
 
     def forward(self, x: Tensor, tap: Tap | None = None) -> Tensor:
         autocast = torch.is_autocast_enabled(x.device.type)
         if tap is not None or autocast or x.dtype != torch.float32 or not torch.is_grad_enabled():
             return super().forward(x, tap)
         up, down = self.up_proj, self.down_proj
-        return getattr(torch.ops.isinglass, self._operator)(x, up.weight, up.bias, down.weight, down.bias)
+        return getattr(torch.ops.isinglass, self.operator)(x, up.weight, up.bias, down.weight, down.bias)
 
 
 def fits(mlp: nn.Module) -> bool:

@@ -1,47 +1,18 @@
 // down(f(up(x))) for training: rows go through both products and the curve between them while they are in the nearest cache.
 //
 // Each thread takes its own rows from one end to the other, forward and backward, so threads meet once where a chain of single operations
-// has nine such meetings; and the slope of the curve is kept, not worked out again. Products are those of torch's own BLAS.
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/ops/addmm.h>
+// has nine such meetings; and the slope of the curve is kept, not worked out again.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include <algorithm>
-#include <optional>
-
 #include "curves.h"
+#include "rows.h"
 
 namespace {
 
-using at::Tensor;
 using torch::autograd::AutogradContext;
-
-constexpr int64_t ROWS = 192;  // measured: with fewer BLAS spends its time on laying out weights, with more the rows leave the cache
-
-// Calls work(part, first row, last row) for one part of the rows in each thread.
-template <class Work>
-void by_rows(int64_t rows, int64_t parts, Work work) {
-  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
-    const at::AutoDispatchBelowADInplaceOrView plain;  // a thread begins with torch's usual settings, gradients among them
-    for (int64_t part = first; part < last; ++part) work(part, part * rows / parts, (part + 1) * rows / parts);
-  });
-}
-
-int64_t parts_of(int64_t rows) { return std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), rows / 16)); }
-
-Tensor matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
-
-// into = x weight^T + bias
-void linear(Tensor into, const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
-  if (bias) at::addmm_out(into, *bias, x, weight.t());
-  else at::mm_out(into, x, weight.t());
-}
 
 template <class Curve>
 struct MLP : torch::autograd::Function<MLP<Curve>> {

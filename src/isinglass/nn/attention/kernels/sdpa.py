@@ -22,7 +22,7 @@ EXAMPLE = dict()
 class SDPA(Kernel):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, *, q_slots: Slots, k_slots: Slots, mask: Mask, bias: Bias, scale: float) -> Tensor:
         added = bias(q, k, q_slots, k_slots)
-        hidden = q_slots.once((mask, id(k_slots), "sdpa", q.dtype), lambda: _hidden(mask, q_slots, k_slots, q.dtype))
+        hidden = hidden_places(mask, q_slots, k_slots, q.dtype)
         if added is not None:
             hidden = added.to(q.dtype) if hidden is None else hidden + added.to(q.dtype)
         group = q.shape[1] // k.shape[1]
@@ -42,8 +42,12 @@ class SDPA(Kernel):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=hidden, scale=scale)
 
 
+def hidden_places(mask: Mask, q: Slots, k: Slots, dtype: torch.dtype) -> Tensor | None:
+    """-inf at hidden places, 0 at others, (batch, 1, query, key); None when everything may be seen. Made once per call of a model."""
+    return q.once((mask, id(k), "sdpa", dtype), lambda: _hidden(mask, q, k, dtype))
+
+
 def _hidden(mask: Mask, q: Slots, k: Slots, dtype: torch.dtype) -> Tensor | None:
-    """-inf at hidden places, (batch, 1, query, key); None when everything may be seen."""
     allowed = visible(mask, q, k)
     # inside a compiled program nothing may depend on what tensors hold
     if not torch.compiler.is_compiling() and bool(allowed.all()):
