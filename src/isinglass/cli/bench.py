@@ -22,6 +22,7 @@ app = verb(
 app.command("isinglass.cli.bench_attention:app", name="attention", help="Attention of every kind against the length.")
 app.command("isinglass.cli.bench_classification:app", name="classification", help="Ways to fine-tune a classifier.")
 app.command("isinglass.cli.bench_fine_tuning:app", name="fine-tuning", help="Strategies and ranks, for every objective.")
+app.command("isinglass.cli.bench_inspect:app", name="inspect", help="Looking inside: traces and patching maps.")
 app.command("isinglass.cli.bench_train:app", name="train", help="Training beside a plain PyTorch script.")
 app.command("isinglass.cli.bench_tokenizers:app", name="tokenizers", help="Encoding and training of tokenizers.")
 Counts = Annotated[tuple[int, ...], Parameter(converter=comma_separated(int), n_tokens=1, negative=())]

@@ -17,6 +17,7 @@ EXAMPLES = (
     "isinglass verify book --data FOLDER",
 )
 app = verb("verify", EXAMPLES, notes=["Every truth is computed in this run. The vocabularies come with: isinglass assets get"])
+app.command("isinglass.cli.verify_class:app", name="class", help="Your attention, LayerNorm, GELU, block or GPT beside ours.")
 
 
 @app.command(name="claims")

@@ -1,4 +1,4 @@
-"""What a model expects next: probabilities over the whole vocabulary, at any temperature."""
+"""What a model expects next: probabilities over the whole vocabulary, at any temperature; after one text or several."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from isinglass.core.errors import EngineError
 from isinglass.show.figure import Figure
 from isinglass.show.finding import Finding
 from isinglass.show.marks.bars import bars
+from isinglass.show.marks.panels import Panel, panels
+from isinglass.show.marks.tokens import TokenStrips, compared
+from isinglass.show.showable import Showable
 from isinglass.show.table import Table
 
 
@@ -39,6 +42,55 @@ class NextTokens(Finding):
         }
 
 
+@dataclass(frozen=True)
+class Predictions(Finding):
+    """What follows each of several texts: one table, small multiples over one axis, and the exact tokens that went in."""
+
+    each: tuple[NextTokens, ...]
+    tokens: tuple[tuple[str, ...], ...]
+    ids: tuple[tuple[int, ...], ...]
+    command: str | None = None
+
+    @property
+    def figure(self) -> Figure:
+        shown = []
+        for one in self.each:
+            of = {t: [row for row in one.table.rows if row["temperature"] == t] for t in one.entropy}
+            labels = [row["token"] for row in next(iter(of.values()))]
+            shown.append(Panel(one.prompt, labels, {f"T = {t:g}": [row["probability"] for row in rows] for t, rows in of.items()}))
+        return panels(shown, title="What follows each text", axis="probability", unit="ratio", command=self.command)
+
+    @property
+    def table(self) -> Table:
+        rows = [{"prompt": one.prompt, **row} for one in self.each for row in one.table.rows]
+        return Table(rows, title="The same in numbers", units={"probability": "ratio"})
+
+    @property
+    def summary(self) -> Table:
+        """A row per text and temperature: the likeliest token, its probability, and the doubt."""
+        rows = [
+            {"prompt": one.prompt, "temperature": t, "entropy": value, "likeliest": row["token"], "probability": row["probability"]}
+            for one in self.each
+            for t, value in one.entropy.items()
+            for row in [next(row for row in one.table.rows if row["temperature"] == t)]
+        ]
+        return Table(rows, title="How sure it is", units={"entropy": "nats", "probability": "ratio"})
+
+    @property
+    def strips(self) -> TokenStrips:
+        named = {f"{number}": (pieces, ids) for number, (pieces, ids) in enumerate(zip(self.tokens, self.ids, strict=True), start=1)}
+        return compared(named, title="The exact tokens that went in")
+
+    @property
+    def parts(self) -> tuple[Showable, ...]:
+        return self.figure, self.table, self.summary, self.strips
+
+    @property
+    def data(self) -> dict[str, Any]:
+        tokens = [[{"id": id, "piece": piece} for id, piece in zip(*one, strict=True)] for one in zip(self.ids, self.tokens, strict=True)]
+        return {"prompts": [{"tokens": ids, **one.data} for ids, one in zip(tokens, self.each, strict=True)]}
+
+
 def next_tokens(
     logits: Float[Tensor, "vocab"],
     text_of: Callable[[int], str],
@@ -50,10 +102,12 @@ def next_tokens(
 ) -> NextTokens:
     """The `top` most likely tokens, with probabilities normalised over the whole vocabulary, not over those shown.
 
-    Temperature 0 puts everything on the most likely token. Raises EngineError for a negative temperature or top < 1.
+    Temperature 0 puts everything on the most likely token. Raises EngineError for a negative temperature, none at all, or top < 1.
     """
     if top < 1:
         raise EngineError(f"top = {top!r}, expected at least 1")
+    if not temperatures:
+        raise EngineError("no temperature was given", hint="1 is the model's own distribution")
     ids = logits.topk(min(top, len(logits))).indices.tolist()
     distributions = {t: at_temperature(logits, t) for t in temperatures}
     rows = [

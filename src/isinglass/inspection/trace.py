@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,9 @@ from isinglass.inspection.predictions import NextTokens, next_tokens
 from isinglass.inspection.reading import Reading, Rows, Which, reading, token_text
 from isinglass.nn.tap import Tap
 from isinglass.show.marks.attention_grid import AttentionGrid
+
+if TYPE_CHECKING:
+    from isinglass.inspection.lens import Lens
 
 
 class Recorder:
@@ -98,6 +101,13 @@ class Trace:
         """Run once more and keep all taps that match."""
         self._kept.update(_run(self.reading, patterns, self.edits)[1])
 
+    def several(self, names: Sequence[str]) -> list[Tensor]:
+        """The tensors of some taps; those that were not kept are computed in one pass together."""
+        missing = [name for name in names if name not in self._kept]
+        if missing:
+            self.keep(missing)
+        return [self._kept[name] for name in names]
+
     def edit(self, name: str, **change: Any) -> Trace:
         """The same pass with one more `Edit`: `trace.edit("layers.3.attention.z", head=1, set_to=0)`; this trace stays as it is."""
         return traced(self.reading, taps=tuple(self._kept), edits=(*self.edits, Edit(name=name, **change)))
@@ -119,7 +129,9 @@ class Trace:
         queries, keys = site.queries.lengths[row], site.keys.lengths[row]  # padding and a prefix stand before them
         return torch.stack([self._kept[name][row, :, -queries:, -keys:] for name in names])
 
-    def attention(self, layer: int = 0, head: int = 0, *, row: int = 0, which: Which | None = None) -> AttentionGrid:
+    def attention(
+        self, layer: int = 0, head: int = 0, *, row: int = 0, which: Which | None = None, command: str | None = None
+    ) -> AttentionGrid:
         """The attention maps of all layers and heads, opened at one of them; shows itself in a page, a notebook or a terminal."""
         site = self.reading.attention(which)
         focus = (_within(layer, len(site.layers), "layer"), _within(head, site.layers[0].dims.n_heads, "head"))
@@ -130,6 +142,7 @@ class Trace:
             causal=site.causal,
             kv_head_of=site.kv_head_of,
             focus=focus,
+            command=command,
         )
 
     def next_tokens(self, top: int = 10, temperatures: Sequence[float] = (1.0,), *, row: int = 0, command: str | None = None) -> NextTokens:
@@ -138,6 +151,12 @@ class Trace:
         return next_tokens(
             self.logits[row, -1], lambda id: token_text(self.lm, id), prompt, top=top, temperatures=temperatures, command=command
         )
+
+    def lens(self, row: int = 0, **asked: Any) -> Lens:
+        """What each layer would say next, through the model's own final norm and head; takes what `isinglass.inspection.lens` takes."""
+        from isinglass.inspection.lens import lens
+
+        return lens(self, row, **asked)
 
 
 def trace(

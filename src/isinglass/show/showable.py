@@ -75,7 +75,7 @@ class Showable(ABC):
         """The card of this result for a page that holds `embed.shared(self.needs)` once. `key` None: made from the content."""
         name = key or "ig-" + hashlib.sha256(f"{type(self).__name__}{self.title}{self.command}".encode()).hexdigest()[:10]
         notes = "".join(f'<p class="ig-note">{embed.text(line)}</p>' for line in self.notes)
-        command = f'<p class="ig-command"><code>{embed.text(self.command)}</code></p>' if self.command else ""
+        command = f'<p class="ig-command" tabindex="0"><code>{embed.text(self.command)}</code></p>' if self.command else ""
         return (
             f'<figure class="ig ig-card" id="{embed.text(name)}"><figcaption>{embed.text(self.title)}</figcaption>\n'
             f'<div class="ig-body">{self.body_html(name)}</div>\n{notes}{self._twin_html()}{command}'

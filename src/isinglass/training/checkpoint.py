@@ -31,7 +31,7 @@ class Progress:
 
 
 def save(folder: Path, trainer: Trainer, progress: Progress) -> Path:
-    """Write `folder/step-N` in one step and remove all but the newest ones; of several processes the first one does.
+    """Write `folder/step-N` in one step and remove all but the newest ones (unless all are kept); of several processes the first one does.
 
     Raises TrainingError when the disk refuses.
     """
@@ -51,14 +51,14 @@ def save(folder: Path, trainer: Trainer, progress: Progress) -> Path:
             f"cannot write the checkpoint of step {trainer.step:,} to {str(folder)!r}: {fault}",
             hint="make room on the disk, then go on with resume",
         ) from None
-    for old in _all(folder)[:-KEPT]:
+    for old in all_of(folder)[:-KEPT] if trainer.config.keep == "newest" else ():
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
 def newest(folder: Path) -> Path | None:
     """The newest checkpoint, or None."""
-    found = _all(folder)
+    found = all_of(folder)
     return found[-1] if found else None
 
 
@@ -79,5 +79,6 @@ def load(path: Path, trainer: Trainer) -> Progress:
     return progress
 
 
-def _all(folder: Path) -> list[Path]:
+def all_of(folder: Path) -> list[Path]:
+    """Every checkpoint there is, the oldest first."""
     return sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())

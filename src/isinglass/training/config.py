@@ -33,6 +33,7 @@ class TrainConfig(Config):
     samples: list[str] = Field(default_factory=list)  # prompts continued at every evaluation
     sample_tokens: int = Field(default=60, gt=0)
     save_every: int | None = Field(default=None, gt=0)  # None: at every evaluation
+    keep: Literal["newest", "all"] = "newest"  # checkpoints: the newest two, from which a run is resumed, or all, to look back at them
 
     @model_validator(mode="after")
     def _sensible(self) -> TrainConfig:

@@ -39,7 +39,7 @@ from isinglass.training.scale import Divided, team
 from isinglass.training.trainer import DIVERGED, Trainee, Trainer
 
 # settings of which a resumed run may have others: they change how long it goes on and what is looked at, but no step
-_FREE = {"steps", "epochs", "evaluate_every", "evaluation_batches", "patience", "samples", "sample_tokens", "save_every"}
+_FREE = {"steps", "epochs", "evaluate_every", "evaluation_batches", "patience", "samples", "sample_tokens", "save_every", "keep"}
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from isinglass.core.errors import ShapeError
 from isinglass.show import embed, format, sketch, terminal
 from isinglass.show.marks import attention_payload, attention_picture
+from isinglass.show.marks.attention_measures import UNITS, measures
 from isinglass.show.showable import Showable
 from isinglass.show.table import Table
 from isinglass.show.theme import LIGHT, Palette
@@ -65,16 +67,22 @@ class AttentionGrid(Showable):
 
     @property
     def data(self) -> Table:
-        """One row per head: how spread its attention is and where it goes, each a mean over queries."""
+        """One row per head: how spread its attention is and where it goes (`attention_measures` has the definitions)."""
+        return self._measured
+
+    @functools.cached_property
+    def _measured(self) -> Table:
         layers, heads = self.weights.shape[:2]
-        measures = _measures(self.weights)
+        found = measures(self.weights, causal=self.causal)
         rows = [
-            {"layer": layer, "head": head, **{name: float(values[layer, head]) for name, values in measures.items()}}
+            {"layer": layer, "head": head, **self._shared(head), **{name: float(values[layer, head]) for name, values in found.items()}}
             for layer in range(layers)
             for head in range(heads)
         ]
-        units = {"entropy": "nats", "distance": "tokens", "to_first": "ratio", "to_previous": "ratio", "to_itself": "ratio"}
-        return Table(rows, title=self.title, units=units, command=self.command)
+        return Table(rows, title=self.title, units=UNITS, command=self.command)
+
+    def _shared(self, head: int) -> dict[str, int]:
+        return {} if self.kv_head_of is None else {"kv_head": self.kv_head_of[head]}
 
     def body_html(self, key: str) -> str:
         """The element `ig-attention-grid` with its packed weights; `attention_grid.js` draws it on canvases."""
@@ -100,7 +108,7 @@ class AttentionGrid(Showable):
         from rich.text import Text
 
         layer, head = self.focus
-        first = self.weights[..., 0].mean(axis=-1)
+        first = measures(self.weights, causal=self.causal)["to_first"]
         names = [f"layer {number}" for number in range(self.weights.shape[0])]
         return Group(
             Text(sketch.fit("each head: share of attention on the first token", width).rstrip(), style=terminal.QUIET),
@@ -153,18 +161,3 @@ def _checked(weights: NDArray[np.float32], time: int, title: str, causal: bool) 
             f"{where}: causal, but a query looks at a later key with weight {np.triu(weights, 1).max():.4g}", hint="pass causal=False"
         )
     return weights
-
-
-def _measures(weights: NDArray[np.float32]) -> dict[str, NDArray[np.floating]]:
-    time = weights.shape[-1]
-    place = np.arange(time)
-    logs = np.log(weights, out=np.zeros_like(weights), where=weights > 0)
-    distances = np.abs(place[:, None] - place[None, :]).astype(np.float32)
-    previous = np.diagonal(weights, -1, axis1=-2, axis2=-1)
-    return {
-        "entropy": -(weights * logs).sum(-1).mean(-1),
-        "distance": (weights * distances).sum(-1).mean(-1),
-        "to_first": weights[..., 0].mean(-1),
-        "to_previous": previous.mean(-1) if time > 1 else np.zeros(weights.shape[:2]),
-        "to_itself": np.diagonal(weights, axis1=-2, axis2=-1).mean(-1),
-    }

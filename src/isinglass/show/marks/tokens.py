@@ -115,7 +115,7 @@ def _strip_html(strip: Strip, value: str, limit: float) -> str:
     head = f"<b>{embed.text(name)}</b> {embed.text(count)}" if name else embed.text(count)
     facts = [(f"{value} {format.plain(one)}", one / limit if limit else 0.0) for one in strip.values] or [("", 0.0)] * len(strip.ids)
     chips = "".join(_chip(piece, number, *fact) for piece, number, fact in zip(strip.pieces, strip.ids, facts, strict=True))
-    return f'<div class="ig-strip"><h4>{head}</h4><ol class="ig-tokens">{chips}</ol></div>'
+    return f'<div class="ig-strip"><p class="ig-name">{head}</p><ol class="ig-tokens">{chips}</ol></div>'
 
 
 def _chip(piece: Piece, number: int, fact: str, share: float) -> str:

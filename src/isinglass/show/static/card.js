@@ -1,5 +1,5 @@
 // @ts-check
-// Downloads of a card, made in the browser from what the page already holds. A body that can draw itself offers
+// Downloads of a card, and sorting of its table, made in the browser from what the page already holds. A body that can draw itself offers
 // `pictures`: an object from a format's name to a function that gives a Blob.
 
 /** @param {string} name @param {Blob} blob */
@@ -59,4 +59,50 @@ function furnish(card) {
   place.hidden = names.length === 0;
 }
 
-document.querySelectorAll("figure.ig-card").forEach((card) => furnish(/** @type {HTMLElement} */ (card)));
+/** Order of raw values: numbers before words, what is missing last whichever way round. @param {unknown} a @param {unknown} b @param {number} sign */
+function inOrder(a, b, sign) {
+  const [missingA, missingB] = [a, b].map((value) => value === null || value === undefined);
+  if (missingA || missingB) return Number(missingA) - Number(missingB);
+  if (typeof a === "number" && typeof b === "number") return sign * (a - b);
+  return sign * String(a).localeCompare(String(b), undefined, { numeric: true });
+}
+
+/** Headings become buttons that sort by the raw values; not where only the first rows of a long table are on the page. @param {HTMLElement} card */
+function makeSortable(card) {
+  const table = card.querySelector(".ig-scroll > table");
+  const holder = card.querySelector("script.ig-data");
+  if (!(table instanceof HTMLTableElement) || !holder || table.querySelector("th button")) return;
+  const body = table.tBodies[0];
+  const rows = [...body.rows];
+  const { columns } = JSON.parse(holder.textContent ?? "");
+  if (rows.length < 2 || columns.length !== table.tHead?.rows[0].cells.length || columns[0].values.length !== rows.length) return;
+  const places = new Map(rows.map((row, place) => [row, place]));
+  const headings = [...table.tHead.rows[0].cells];
+  headings.forEach((heading, number) => {
+    const values = columns[number].values;
+    const first = values.some((/** @type {unknown} */ value) => typeof value === "number") ? "descending" : "ascending"; // large numbers are looked for
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    button.addEventListener("click", () => {
+      const before = heading.getAttribute("aria-sort");
+      const order = before === null ? first : before === "ascending" ? "descending" : "ascending";
+      headings.forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      const at = (/** @type {HTMLTableRowElement} */ row) => places.get(row) ?? 0;
+      body.append(...[...rows].sort((a, b) => inOrder(values[at(a)], values[at(b)], sign) || at(a) - at(b)));
+    });
+    heading.append(button);
+  });
+}
+
+/** Downloads and sorting for all cards below `root`; a page that adds cards later calls it again. @param {ParentNode} root */
+export function furnishAll(root) {
+  root.querySelectorAll("figure.ig-card").forEach((card) => {
+    furnish(/** @type {HTMLElement} */ (card));
+    makeSortable(/** @type {HTMLElement} */ (card));
+  });
+}
+
+furnishAll(document);

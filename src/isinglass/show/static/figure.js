@@ -27,6 +27,7 @@ class Figure extends HTMLElement {
     // @ts-ignore vegaEmbed comes from the bundle
     const shown = await window.vegaEmbed(this.plot, sized, {
       config,
+      ast: true, // expressions are read, not compiled: a page may forbid eval
       actions: false,
       renderer: count > MANY ? "canvas" : "svg",
       tooltip: { theme: dark.matches ? "dark" : "light" },

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from helpers.kinds import KINDS, TEXTS
-from isinglass.evaluation.tracing_speed import operators, time_tracing
 from isinglass.inspection.reading import reading
 from isinglass.inspection.trace import Recorder
+from isinglass.inspection.tracing_speed import operators, time_tracing
 
 
 @pytest.mark.parametrize("kind", KINDS)
