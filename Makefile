@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check tour contract bench docs clean
+.PHONY: help setup test check tour lab contract bench docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: $(READY) ## lint, format, types, layers, documentation
 
 tour: $(READY) ## one real model, end to end: a story here and a report to open
 	@$(BIN)/isinglass tour
+
+lab: $(READY) ## the web lab: look inside a model in the browser
+	@$(BIN)/isinglass lab
 
 contract: $(READY) ## every kernel with every position, mask and head layout (the full product)
 	@ISINGLASS_CONTRACT=full OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) tests/contract -m "full or not full"

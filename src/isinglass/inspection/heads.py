@@ -129,21 +129,51 @@ def heads(
     >>> heads(ig.create("tiny"), "abracadabra").rows[0]["kv_head"] in (0, 1)
     True
     """
+    plan = planned(lm, texts, targets=targets, which=which, by=by, window=window, seed=seed)
+    measured = []
+    for done, given in enumerate(plan.readings, start=1):
+        measured.append(measure(given, which=plan.which, window=window))
+        progress(done)
+    return plan.result(measured, command)
+
+
+@dataclass(frozen=True)
+class HeadsPlan:
+    """What `heads` measures: `readings` one after the other, the repeated random tokens last."""
+
+    readings: tuple[Reading, ...]
+    which: Which | None
+    by: str
+    window: int
+    seed: int
+
+    def result(self, measured: Sequence[Sums], command: str | None = None) -> HeadStatistics:
+        """From what `measure` found in each reading. EngineError when the texts hold nothing that `by` is about."""
+        in_texts, random = (means(added(part)) for part in (measured[:-RANDOM_ROWS], measured[-RANDOM_ROWS:]))
+        values = {**in_texts, **{there: in_texts[name] for name, there in IN_TEXT.items()}, **{name: random[name] for name in IN_TEXT}}
+        if np.isnan(values[self.by]).all():
+            raise EngineError(f"no query of these texts can tell {self.by!r}", hint="give longer texts, in which words come again")
+        rows = _rows(values, self.readings[0].attention(self.which), self.by)
+        return HeadStatistics(rows, self.by, self.window, _notes(self.readings, self.which, self.window, self.seed), command)
+
+
+def planned(
+    lm: LM,
+    texts: Prompt | Sequence[Prompt],
+    *,
+    targets: Prompt | Sequence[Prompt] | None = None,
+    which: Which | None = None,
+    by: str = "induction",
+    window: int = WINDOW,
+    seed: int = 0,
+) -> HeadsPlan:
+    """What `heads` will measure, for those who tell of each text or stop in between; arguments and errors are those of `heads`."""
     if by not in COLUMNS:
         raise unknown("statistic", by, COLUMNS)
     which = _measurable(lm, which, targets)
     readings = [reading(lm, text, target) for text, target in _pairs(as_list(texts), targets)]
     readings += repeated_random(lm, seed, which)
-    measured = []
-    for done, given in enumerate(readings, start=1):
-        measured.append(measure(given, which=which, window=window))
-        progress(done)
-    in_texts, random = (means(added(part)) for part in (measured[:-RANDOM_ROWS], measured[-RANDOM_ROWS:]))
-    values = {**in_texts, **{there: in_texts[name] for name, there in IN_TEXT.items()}, **{name: random[name] for name in IN_TEXT}}
-    if np.isnan(values[by]).all():
-        raise EngineError(f"no query of these texts can tell {by!r}", hint="give longer texts, in which words come again")
-    rows = _rows(values, readings[0].attention(which), by)
-    return HeadStatistics(rows, by, window, _notes(readings, which, window, seed), command)
+    return HeadsPlan(tuple(readings), which, by, window, seed)
 
 
 def measure(given: Reading, *, which: Which | None = None, window: int = WINDOW) -> Sums:

@@ -18,6 +18,7 @@ class Figure extends HTMLElement {
   }
 
   async draw() {
+    if (!this.plot.clientWidth) return; // hidden, or taken off the page: drawn once it is seen
     const { spec, configs } = this.content;
     const config = dark.matches ? configs.dark : configs.light;
     const count = spec.data?.values?.length ?? 0;

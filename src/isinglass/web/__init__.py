@@ -1,0 +1,1 @@
+"""The lab: a local web page over the one model."""
