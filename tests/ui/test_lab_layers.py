@@ -69,10 +69,10 @@ def test_tokens_are_offered(open_lab, lab_folder):
 
 def test_a_click_on_the_map_chooses_the_position(open_lab):
     tab = open_lab(f"/layers?text={quote(TEXT)}")
-    cells = tab.locator("ig-figure").first.locator("svg .mark-rect path")
-    cells.nth(1).hover()
+    words = tab.locator("ig-figure").first.locator("svg .layer_1_marks text")
+    words.nth(1).hover()
     tab.locator("lab-inspector dt", has_text="value").wait_for()
-    cells.nth(1).click()
+    words.nth(1).click()
     tab.get_by_text("After token 1").first.wait_for()
     assert tab.url.endswith("position=1") and tab.get_by_label("Position").input_value() == "1"
     tab.get_by_label("Position").fill("")

@@ -11,6 +11,7 @@ from isinglass.cli.main import main
 from isinglass.core.errors import ConfigError, EngineError, IsinglassError
 from isinglass.inspection.heads import COLUMNS, heads
 from isinglass.show.finding import Finding
+from isinglass.show.table import Table
 from isinglass.web import files
 from isinglass.web.bench import Bench
 from isinglass.web.events import Shown, Working
@@ -117,9 +118,10 @@ def test_head_statistics_tell_of_each_text_and_are_those_of_the_library(bench, f
     told = [(event.done, event.total) for event in events if isinstance(event, Working) and event.total]
     assert told == [(number, 5) for number in range(5)]
     expected = heads(ig.load(folders["decoder"]), "abcabcab", by="entropy")
+    assert isinstance(events[-1], Shown)
     parts = events[-1].parts
     assert [part.title for part in parts] == [part.title for part in expected.parts]
-    assert parts[2].rows == expected.table().rows
+    assert isinstance(parts[2], Table) and parts[2].rows == expected.table().rows
 
 
 def test_head_statistics_of_a_text_that_holds_none_are_refused(bench, folders):
