@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_an_encoder_decoder_and_a_measured_step(cli):
     model = "t5(n_layers=1, d_model=32, n_heads=4, d_head=8, d_ff=48, vocab_size=100)"
@@ -26,8 +28,10 @@ def test_a_step_is_measured_in_float32(cli):
     assert "--measure beside --bytes-per-number = 2: a step is measured in float32, 4 bytes" in ran.err
 
 
-def test_an_encoder_is_refused_by_verbs_that_continue_a_text(cli):
-    for verb in ("generate", "predict"):
-        ran = cli(verb, "minilm", "Hello")
-        assert ran.code == 1
-        assert "minilm is an encoder, which does not continue a text" in ran.err
+@pytest.mark.parametrize(
+    ("verb", "why"),
+    [("generate", "minilm is an encoder, which does not continue a text"), ("predict", "minilm makes no logits over its vocabulary")],
+)
+def test_an_encoder_is_refused_by_verbs_that_continue_a_text(cli, verb, why):
+    ran = cli(verb, "minilm", "Hello")
+    assert ran.code == 1 and why in ran.err

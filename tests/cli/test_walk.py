@@ -71,7 +71,7 @@ def test_diverge_says_what_belongs_to_classes_alone(cli, byte_folder, tmp_path):
 
 def test_verify_class(cli, mine, tmp_path):
     right = cli("verify", "class", f"{mine(RIGHT)}:MyAttention", "--save", tmp_path / "checks.md")
-    assert right.code == 0 and "MyAttention as attention: all 9 checks passed" in " ".join(right.out.split())
+    assert right.code == 0 and "MyAttentionasattention:all9checkspassed" in "".join(right.out.split())  # a long path folds anywhere
     assert "causality" in (tmp_path / "checks.md").read_text("utf-8")
     wrong = cli("verify", "class", f"{mine(RIGHT.replace(' / q.shape[-1] ** 0.5', ''))}:MyAttention", "--json")
     assert wrong.code == 1 and wrong.json["mistakes"] == ["no_scale"] and wrong.json["passed"] is False

@@ -94,7 +94,9 @@ def test_each_is_a_distribution_that_keeps_the_order(logits, name):
     assert float(p.sum()) == pytest.approx(1, abs=1e-9) and bool((p >= 0).all())
     order = logits.argsort(descending=True, stable=True)
     assert bool((p[order].diff() <= 1e-12).all())
-    torch.testing.assert_close(NORMALIZATIONS[name](logits + 3), p)  # blind to what is added to all
+    shifted = logits + 3
+    if name != "argmax" or len(shifted.unique()) == len(logits.unique()):  # logits that rounding makes equal share argmax's one
+        torch.testing.assert_close(NORMALIZATIONS[name](shifted), p)  # blind to what is added to all
 
 
 @given(LOGITS)

@@ -37,6 +37,7 @@ def fused(model: M) -> M:
     Logits and gradients are those of `model` to 1e-5; `model` itself is untouched, and sees every step that is taken here.
     Parts of the user's own, and linear layers that were replaced (adapters), stay as they are; so put adapters in first.
 
+    >>> import torch
     >>> from isinglass.models.presets import tiny
     >>> from isinglass.models.transformer import fresh
     >>> model = fresh(tiny.build(vocab_size=100), seed=0)
