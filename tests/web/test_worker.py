@@ -15,21 +15,32 @@ from isinglass.web.worker import Cancelled, Stopper, Worker
 
 
 class Asked:
-    """A verb made of a generator."""
+    """A verb made of steps."""
+
+    closes = False
 
     def __init__(self, steps):
-        self.run = lambda bench: steps()
+        self.steps = steps
+
+    def run(self, bench):
+        yield from self.steps()
+
+
+class Keeping(Asked):
+    """One that is stopped between its steps."""
+
+    closes = True
 
 
 @pytest.fixture
 def start(monkeypatch):
     """Run generators as jobs of one worker; gives the worker, and the messages as they come."""
     messages, verbs = SimpleQueue(), {}
-    monkeypatch.setattr(module, "request", lambda verb, arguments: Asked(verbs[verb]))
+    monkeypatch.setattr(module, "request", lambda verb, arguments: verbs[verb])
     worker = Worker(messages)
 
-    def begin(job, steps):
-        verbs[job] = steps
+    def begin(job, steps, kind=Asked):
+        verbs[job] = kind(steps)
         worker.take(job, job, {})
 
     yield begin, worker, lambda: messages.get(timeout=30)
@@ -200,3 +211,25 @@ def test_a_folder_that_has_changed_is_read_again(tmp_path):
     os.utime(tmp_path / "model" / "model.safetensors", (time.time() + 9, time.time() + 9))
     again, said = load(bench)
     assert again is not first and said == [f"loading {folder}"]
+
+
+def test_a_job_that_keeps_what_is_done_is_stopped_between_two_steps(start):
+    begin, worker, message = start
+    done, inside, left = [], threading.Event(), threading.Event()
+
+    def steps():
+        try:
+            for number in range(100):
+                inside.set()
+                for _ in range(20):  # lines at which another job would be stopped
+                    time.sleep(0.01)
+                done.append(number)
+                yield Working("step", number)
+        finally:
+            left.set()
+
+    begin("a", steps, Keeping)
+    assert inside.wait(10)
+    worker.cancel("a")
+    events = until_the_end(message, "a")
+    assert [event["type"] for event in events] == ["working", "cancelled"] and done == [0] and left.is_set()

@@ -15,6 +15,7 @@ from isinglass.training.events import Evaluated, Sampled, StepDone, TrainEvent
 
 Row = dict[str, Any]
 _SAMPLED_AT = re.compile(r"^## step ([\d,]+)$", re.MULTILINE)
+_SAMPLE = re.compile(r"\*\*(.*?)\*\*(.*)", re.DOTALL)
 VALIDATION = "validation_"  # what is in front of a figure of the validation set
 
 
@@ -115,6 +116,15 @@ def read_metrics(path: Path) -> list[Row]:
         except (ValueError, KeyError) as fault:
             raise _no_metrics(path, reader.line_num, str(fault)) from None
     return rows
+
+
+def read_samples(path: Path) -> list[Sampled]:
+    """The samples of a `samples.md`, as they were written."""
+    if not path.is_file():
+        return []
+    pieces = _SAMPLED_AT.split(path.read_text(encoding="utf-8", errors="replace"))[1:]
+    found = ((step, _SAMPLE.fullmatch(piece.strip("\n"))) for step, piece in zip(pieces[::2], pieces[1::2], strict=True))
+    return [Sampled(int(step.replace(",", "")), match[1], match[2]) for step, match in found if match]
 
 
 def _no_metrics(path: Path, line: int, fault: str) -> CheckpointError:

@@ -109,7 +109,14 @@ AXES = {
 
 
 def loss_curves(
-    runs: Mapping[str, Sequence[Row]], *, title: str, smooth: int = 20, x: str = "step", y: str = "loss", notes: Sequence[str] = ()
+    runs: Mapping[str, Sequence[Row]],
+    *,
+    title: str,
+    smooth: int = 20,
+    x: str = "step",
+    y: str = "loss",
+    notes: Sequence[str] = (),
+    command: str | None = None,
 ) -> Figure:
     """Training loss (a mean over `smooth` steps) and validation loss of one run or of several; `x` and `y` are columns named in AXES."""
     series: dict[str, tuple[list[float], list[float]]] = {}
@@ -123,7 +130,7 @@ def loss_curves(
         if held:
             label = "validation" if len(runs) == 1 else f"{name}, validation"
             series[label] = ([row[x] for row in held], [row[VALIDATION + y] for row in held])
-    return lines(series, title=title, x=AXES[x], y=AXES[y], notes=notes)
+    return lines(series, title=title, x=AXES[x], y=AXES[y], notes=notes, command=command)
 
 
 def read_runs(folders: Sequence[Path]) -> dict[str, list[Row]]:

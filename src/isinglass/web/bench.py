@@ -47,6 +47,7 @@ class Bench:
     def __init__(self) -> None:
         self._models, self._tokenizers = Kept(MODELS), Kept(TOKENIZERS)
         self.results = Kept(RESULTS)
+        self.training: set[str] = set()  # folders in which a run is going on
 
     def model(self, name: str) -> Iterator[Working]:
         """Load a model unless it is here: `lm = yield from bench.model(name)`. A folder that has changed is read again."""

@@ -7,4 +7,5 @@ PAGES = {
     "layers": "Layers",
     "intervene": "Intervene",
     "generate": "Generate",
+    "train": "Train",
 }

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from isinglass.core.config import Config, build
 from isinglass.core.errors import unknown
@@ -22,6 +22,8 @@ class Verb(Config):
 
     The module is imported by the server too, which only checks the arguments: what is heavy is imported inside `run`.
     """
+
+    closes: ClassVar[bool] = False  # stopped between two events, by closing what `run` gave, which keeps what is done
 
     @property
     @abstractmethod

@@ -1,7 +1,8 @@
 """The worker process: it holds the models and does all work with them, so that the page stays alive whatever happens to it.
 
 Jobs run in threads that take turns: one step (from one event to the next) of each job after the other, so a long training
-and a quick look share the machine fairly. A job is stopped between two lines of Python, however long its step.
+and a quick look share the machine fairly. A job is stopped between two lines of Python, however long its step; one that
+keeps what it has done (`Verb.closes`) is stopped between two steps.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -33,16 +34,16 @@ class Cancelled(BaseException):
 
 
 class Stopper:
-    """Stops one job from another thread, in the middle of a step if need be, but at most once and never outside a step."""
+    """Stops one job from another thread, in the middle of a step unless it is `gentle`, but at most once and never outside a step."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self.gentle = False
         self._lock = threading.Lock()
         self._thread: int | None = None
 
     def stop(self) -> None:
         with self._lock:
-            if not self.asked and self._thread is not None:
+            if not self.asked and not self.gentle and self._thread is not None:
                 _raise_in(self._thread, Cancelled)
             self.asked = True
 
@@ -105,16 +106,19 @@ class Worker:
 
     def _steps(self, job: str, verb: str, arguments: Mapping[str, Any], say: Any) -> None:
         stopper = self._stoppers[job]
-        events = request(verb, arguments).run(self._bench)
+        asked = request(verb, arguments)
+        stopper.gentle = asked.closes
+        events = asked.run(self._bench)
         waiting: Callable[[], None] = lambda: say(Working("waiting for other work").message())  # noqa: E731
-        while True:
-            with self._turns.turn(waiting), stopper.step():
-                event = next(events, None)
-                message = event.message() if event else None
-            if message is None:
-                return
-            say(message)
-            waiting = _nothing  # said once; afterwards turns are short
+        with closing(events):  # type: ignore[type-var] # a generator
+            while True:
+                with self._turns.turn(waiting), stopper.step():
+                    event = next(events, None)
+                    message = event.message() if event else None
+                if message is None:
+                    return
+                say(message)
+                waiting = _nothing  # said once; afterwards turns are short
 
 
 def _nothing() -> None:

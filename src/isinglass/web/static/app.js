@@ -19,6 +19,8 @@ const facts = /** @type {HTMLElement} */ (document.querySelector(".lab-facts"));
 const model = /** @type {HTMLInputElement} */ (form.elements.namedItem("model"));
 const text = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("text"));
 
+const away = document.body.appendChild(make("div", { class: "lab-away", "aria-hidden": "true", inert: true })); // views that go on working while another page is shown
+
 let state = read();
 let described = "";
 let architecture = "";
@@ -49,9 +51,16 @@ function optionsOf(of) {
 
 function drawRail() {
   rail.querySelector("ul")?.replaceChildren(...Object.entries(boot.pages).map(([name, title]) => {
-    const to = address({ ...state, page: name, options: {} });
-    return make("li", {}, make("a", { href: to, "aria-current": name === state.page ? "page" : null, "data-page": name }, title));
+    const working = leftWorking(name);
+    const to = address(working?.state ?? { ...state, page: name, options: {} });
+    return make("li", {}, make("a", { href: to, "aria-current": name === state.page ? "page" : null, "data-page": name },
+      title, working ? make("span", { class: "lab-busy" }, " · working") : null));
   }));
+}
+
+/** A page's view that went on working when the page was left. @param {string} name */
+function leftWorking(name) {
+  return /** @type {any} */ (away.querySelector(`[data-page=${name}][data-state=working]`));
 }
 
 /** @param {boolean} open */
@@ -71,30 +80,37 @@ async function follow() {
   const wanted = state.page;
   const loaded = (await import(`./pages/${wanted}.js`)).default;
   if (wanted !== state.page) return; // another page was asked for meanwhile
+  if (page?.lasting && view.dataset.state === "working") away.append(view);
   page = loaded;
-  view = make("lab-view", { "data-page": wanted });
+  const before = leftWorking(wanted);
+  view = before ?? make("lab-view", { "data-page": wanted });
+  away.querySelector(`[data-page=${wanted}]:not([data-state=working])`)?.remove();
   const controls = make("div", { class: "lab-options", role: "group", "aria-label": "Options" });
   for (const option of page.options ?? []) {
     const { name } = option;
-    const control = option.build(optionsOf(state)[name], (/** @type {string} */ value) => page.preview?.(view, name, value, lab), (/** @type {string} */ value) => lab.set({ [name]: value }));
+    const control = option.build(optionsOf(state)[name], (/** @type {string} */ value) => page.preview?.(view, name, value, lab), (/** @type {string} */ value) => lab.set({ [name]: value }, { run: page.reruns?.(name) ?? true }));
     Object.assign(control, { option });
     controls.append(control);
   }
   main.replaceChildren(make("h1", {}, boot.pages[wanted]), make("p", { class: "lab-lead" }, page.lead), ...(controls.childElementCount ? [controls] : []), view);
   fitOptions();
+  drawRail();
+  if (before) return page.back?.(view, lab);
   page.mount?.(view, lab);
   run();
 }
 
 /** Run the page on the state, or show how to begin. */
 function run() {
+  const [shown, on] = [page, view]; // another page may be there when a result comes
+  on.state = state;
   if (!state.text) {
     view.empty(make("p", {}, page.empty), make("button", { type: "button", class: "lab-example", click: () => go({ text: page.example }) }, page.example));
     describe();
     return;
   }
-  view.run(page.verbs?.[lab.options.view] ?? page.verb, { text: state.text, model: state.model, ...page.given?.(lab.options) ?? numbers(lab.options) }, {
-    shown: (/** @type {HTMLElement} */ place, /** @type {any} */ message) => page.shown?.(view, place, message, lab),
+  on.run(page.verbs?.[lab.options.view] ?? page.verb, { text: state.text, model: state.model, ...page.given?.(lab.options) ?? numbers(lab.options) }, {
+    shown: (/** @type {HTMLElement} */ place, /** @type {any} */ message, /** @type {HTMLElement | undefined} */ before) => shown.shown?.(on, place, message, lab, before),
     done: describe,
   });
 }
@@ -156,6 +172,7 @@ function grow() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  if (page.submit?.(view, lab)) return;
   go({ text: text.value, model: model.value.trim() || boot.model });
 });
 text.addEventListener("keydown", (event) => {
@@ -176,9 +193,11 @@ document.addEventListener("click", (event) => {
   if (!(link instanceof HTMLAnchorElement) || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   openMenu(false);
-  write({ ...state, page: link.dataset.page ?? "", text: text.value, options: {} }, { push: true });
+  const to = link.dataset.page ?? "";
+  write(leftWorking(to)?.state ?? { page: to, model: link.dataset.model ?? state.model, text: text.value, options: {} }, { push: true });
   follow().then(() => rail.querySelector("a[aria-current]")?.focus());
 });
+new MutationObserver(drawRail).observe(away, { attributes: true, subtree: true, attributeFilter: ["data-state"] });
 window.addEventListener("popstate", () => follow());
 
 document.getElementById("models")?.append(...boot.models.map((/** @type {string} */ name) => make("option", { value: name })));

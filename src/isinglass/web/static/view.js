@@ -22,7 +22,7 @@ export class View extends HTMLElement {
   }
 
   disconnectedCallback() {
-    this.controller?.abort();
+    queueMicrotask(() => this.isConnected || this.controller?.abort()); // one that only moves goes on
   }
 
   /** Nothing to show yet. @param {...Node} children */
@@ -34,13 +34,14 @@ export class View extends HTMLElement {
   }
 
   /**
-   * Start a job in place of the one that runs. `hooks.shown` is called with (slot's element, message) before a result takes its place.
+   * Start a job in place of the one that runs. `hooks.shown` is called with (slot's element, message, the element before) when a result is to take its place.
    * @param {string} verb @param {Record<string, unknown>} given
-   * @param {{shown?: (place: HTMLElement, message: any) => void, done?: () => void}} [hooks]
+   * @param {{shown?: (place: HTMLElement, message: any, before?: HTMLElement) => void, done?: () => void}} [hooks]
    */
   async run(verb, given, hooks = {}) {
     this.controller?.abort();
     const controller = (this.controller = new AbortController());
+    Object.assign(this, { asked: { verb, given, hooks } });
     const renewed = new Set();
     let filling = Promise.resolve();
     this.begin();
@@ -123,7 +124,7 @@ export class View extends HTMLElement {
     if (controller !== this.controller) return place.remove();
     this.data[message.slot] = message.data;
     this.slots.set(message.slot, place);
-    hooks.shown?.(place, message);
+    hooks.shown?.(place, message, before);
     before?.remove();
     place.classList.remove("lab-incoming");
   }
