@@ -9,8 +9,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no network in tests
 
 from collections.abc import Callable
+from pathlib import Path
 
 import hypothesis
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -18,14 +20,22 @@ from jaxtyping import install_import_hook
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # a shared machine pauses at times
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
-# Shapes in signatures are checked where tensors are: what a jaxtyping annotation says must hold in every test.
+# Shapes in signatures are checked where tensors are: what a jaxtyping annotation says must hold in every test of these folders.
+# In the others, which run the same layers, the checks would cost a quarter of the time and see nothing else.
 install_import_hook(["isinglass.nn", "isinglass.models"], "helpers.check_types")
+TESTS = Path(__file__).parent
+CHECKED = {"nn", "models", "contract", "generation", "architecture"}
 
 import torch  # noqa: E402 - after the hook
 
 from isinglass.generation.lm import LM, create, load  # noqa: E402
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture(autouse=True)
+def shapes_are_checked(request: pytest.FixtureRequest) -> None:
+    jaxtyping.config.update("jaxtyping_disable", request.path.relative_to(TESTS).parts[0] not in CHECKED)
 
 
 @pytest.fixture(autouse=True)

@@ -128,9 +128,9 @@ class Complement(Mask):
 
 def visible(mask: Mask, q: Slots, k: Slots) -> Bool[Tensor, "#batch query key"]:
     """What the mask allows and padding leaves, computed once per forward pass for each pair of mask and slots."""
+    return q.once((mask, id(k)), lambda: _visible(mask, q, k))
 
-    def compute() -> Tensor:
-        allowed = mask.allow(q, k)
-        return allowed if k.valid is None else allowed & k.valid[:, None, :]
 
-    return q.once((mask, id(k)), compute)
+def _visible(mask: Mask, q: Slots, k: Slots) -> Tensor:
+    allowed = mask.allow(q, k)
+    return allowed if k.valid is None else allowed & k.valid[:, None, :]

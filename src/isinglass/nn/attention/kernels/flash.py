@@ -137,12 +137,12 @@ def _cuts(slots: Slots, size: int) -> Iterator[slice]:
 
 def _span(slots: Slots, places: slice) -> range:
     """The positions of these places in all rows, and those between: what holds for all of them holds for each row."""
+    return slots.once(("span", places.start, places.stop), lambda: _between(slots.position[:, places]))
 
-    def compute() -> range:
-        low, high = slots.position[:, places].aminmax()
-        return range(int(low), int(high) + 1)
 
-    return slots.once(("span", places.start, places.stop), compute)
+def _between(positions: Tensor) -> range:
+    low, high = positions.aminmax()
+    return range(int(low), int(high) + 1)
 
 
 class Flash(Kernel):
