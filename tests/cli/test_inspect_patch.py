@@ -1,10 +1,10 @@
-"""`isinglass inspect patch` and `isinglass inspect attribute`."""
+"""`isinglass inspect patch`, `ablate`, `steer` and `attribute`."""
 
 from __future__ import annotations
 
 import pytest
 
-from isinglass.inspection import patching
+from isinglass.inspection import ablation, patching
 
 
 def test_a_map_for_people_and_for_machines(cli, byte_folder, tmp_path):
@@ -56,3 +56,58 @@ def test_attribution_of_tokens(cli, byte_folder):
     assert "Which tokens make the logit of 's'" in ran.out and "from 'the dog'" in ran.out
     data = cli("inspect", "attribute", byte_folder, "the cat", "--method", "gradient", "--json").json
     assert len(data["tokens"]) == 7 and data["completeness_error"] is None
+
+
+def test_a_map_of_what_heads_are_worth(cli, byte_folder, tmp_path):
+    ran = cli("inspect", "ablate", byte_folder, "the cat", "--answer", "s", "--save", tmp_path / "map.svg")
+    assert ran.code == 0 and "How much the logit of 's' falls when a head is replaced by zero" in ran.out
+    assert "silencing 8 heads" in ran.err and (tmp_path / "map.svg").read_text().startswith("<svg")
+    data = cli("inspect", "ablate", byte_folder, "the cat", "--answer", "s", "--other", "x", "--silence", "mean", "--json").json
+    assert data["silence"] == "mean" and [len(row) for row in data["drops"]] == [4, 4]
+
+
+def test_heads_are_cut_together(cli, byte_folder):
+    ran = cli("inspect", "ablate", byte_folder, "the cat", "--cut", "0.1, 1.2", "--top", 3)
+    assert ran.code == 0 and "What follows 'the cat', before and after" in ran.out and "--cut 0.1,1.2 --top 3" in ran.out
+    data = cli("inspect", "ablate", byte_folder, "the cat", "--cut", "0.1,1.2", "--json").json
+    assert data["divergence_nats"] > 0 and len(data["edits"]) == 2
+    assert cli("inspect", "ablate", byte_folder, "the cat", "--cut", "", "--json").json["divergence_nats"] == 0
+
+
+def test_ctrl_c_keeps_the_heads_that_are_done(cli, byte_folder, monkeypatch):
+    whole = ablation.ablating
+
+    def stopped(given):
+        yield next(whole(given))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablation, "ablating", stopped)
+    ran = cli("inspect", "ablate", byte_folder, "the cat", "--answer", "s", "--json")
+    assert ran.code == 130 and any(value is not None for row in ran.json["drops"] for value in row)
+
+
+def test_steering(cli, byte_folder):
+    given = ("inspect", "steer", byte_folder, "the cat", "--toward", "I love it", "--away", "I hate it", "--layer", "0")
+    ran = cli(*given, "--strength=-3", "--length", 4)
+    assert ran.code == 0 and "steered behind layer 0" in ran.out and "--strength=-3" in ran.out
+    data = cli(*given, "--json").json
+    assert data["strength"] == 2 and data["divergence_nats"] > 0 and set(data["continuations"]) == {"before", "after"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ablate", "the cat", "--cut", "1"), "head '1', expected LAYER.HEAD"),
+        (("ablate", "the cat", "--cut", "2.0"), "layer 2 does not exist"),
+        (("ablate", "the cat", "--cut", "0.4"), "head 4 does not exist"),
+        (("ablate", "the cat", "--cut", "0.1", "--answer", "s"), "belong to the map of all heads"),
+        (("ablate", "the cat", "--silence", "none"), "unknown silence 'none' in --silence"),
+        (("ablate", ""), "prompt 0 is empty"),
+        (("steer", "a", "--toward", "b", "--away", "c", "--layer", "7"), "layer 7 does not exist"),
+        (("steer", "a", "--toward", "b", "--away", "b", "--layer", "0"), "both prompts leave the same state"),
+    ],
+)
+def test_what_ablate_and_steer_refuse(cli, byte_folder, arguments, message):
+    verb, *rest = arguments
+    ran = cli("inspect", verb, byte_folder, *rest)
+    assert ran.code in (1, 2) and message in ran.err and ran.out == ""

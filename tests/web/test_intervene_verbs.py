@@ -1,5 +1,6 @@
 """Patch, ablate and steer: equal to what they are by definition, on models of every kind."""
 
+import json
 import shlex
 
 import pytest
@@ -120,7 +121,7 @@ def test_the_context_ends_a_continuation(tmp_path):
         ("patch", {"corrupted": "abcd"}, "the clean and the corrupted text have the same tokens"),
         ("patch", {"corrupted": "abxd", "answer": "too long"}, "the answer 'too long' is 8 tokens"),
         ("patch", {"corrupted": "abxd", "what": "nothing"}, "unknown place to patch 'nothing'"),
-        ("ablate", {"cut": "one"}, "ablate.cut has 'one', expected LAYER.HEAD"),
+        ("ablate", {"cut": "one"}, "head 'one', expected LAYER.HEAD"),
         ("ablate", {"cut": "7.0"}, "layer 7 does not exist"),
         ("ablate", {"cut": "0.9"}, "head 9 does not exist"),
         ("ablate", {"text": ""}, "prompt 0 is empty"),
@@ -169,3 +170,13 @@ def test_what_is_copied_as_a_command_makes_the_same(folders, capsys):
     )
     assert main([*shlex.split(verb.command)[1:], "--json"]) == 0
     assert '"direction": "noise"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "more"), [("ablate", {"cut": "0.1,1.2"}), ("steer", {"strength": -1.5, "away": "-x"})])
+def test_what_is_copied_as_a_command_gives_what_is_shown(bench, folders, capsys, name, more):
+    from isinglass.cli.main import main
+
+    verb = request(name, {"model": folders["decoder"], "text": 'ab"d', **more})
+    shown = next(event.parts for event in verb.run(bench) if getattr(event, "parts", ()))
+    assert main([*shlex.split(verb.command)[1:], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["predictions"] == json.loads(json.dumps(shown[1].rows))

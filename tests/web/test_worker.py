@@ -1,5 +1,6 @@
 """Turns, stopping in the middle of a step, and what is kept: the worker's parts, in this process."""
 
+import sys
 import threading
 import time
 from queue import SimpleQueue
@@ -233,3 +234,26 @@ def test_a_job_that_keeps_what_is_done_is_stopped_between_two_steps(start):
     worker.cancel("a")
     events = until_the_end(message, "a")
     assert [event["type"] for event in events] == ["working", "cancelled"] and done == [0] and left.is_set()
+
+
+def test_a_module_is_imported_to_its_end_before_a_job_is_stopped(start, tmp_path, monkeypatch):
+    begin, worker, message = start
+    (tmp_path / "slowly_imported.py").write_text(
+        "import time\nbegun = True\nfor _ in range(30):\n    time.sleep(0.01)\nended = True\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = []
+
+    def steps():
+        __import__("slowly_imported")
+        for _ in range(1000):
+            time.sleep(0.01)
+        seen.append("went on")
+        yield Working("never")
+
+    begin("a", steps)
+    while not hasattr(sys.modules.get("slowly_imported"), "begun"):
+        time.sleep(0.001)
+    worker.cancel("a")
+    assert [event["type"] for event in until_the_end(message, "a")] == ["cancelled"]
+    assert sys.modules.pop("slowly_imported").ended and seen == []

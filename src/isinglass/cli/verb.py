@@ -22,7 +22,7 @@ def examples_text(examples: Sequence[str]) -> str:
     """Examples as they stand in help: a long one is continued with a backslash, so that a copy of it still runs."""
     lines = ["Examples:"]
     for example in examples:
-        first, *options = re.split(r" (?=--?\w)", example)
+        first, *options = re.split(r' (?=--?\w|")', example)
         rows = [first]
         for option in options:
             rows[-1:] = [f"{rows[-1]} {option}"] if len(rows[-1]) + len(option) < _WIDTH else [f"{rows[-1]} \\", f"  {option}"]

@@ -3,6 +3,8 @@
 "zero" puts zeros in place of what a head gives (before the heads are mixed); "mean" puts its mean over tokens there, which takes away what
 the head says about this text and leaves what it always says.
 
+`without` silences heads that are named, all at once, and gives the next token before and after.
+
 Source: Michel, Levy, Neubig 2019, Are Sixteen Heads Really Better than One?; Wang et al. 2022 (mean ablation).
 """
 
@@ -16,13 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isinglass.core.errors import EngineError, unknown
+from isinglass.core.errors import ConfigError, EngineError, unknown
 from isinglass.generation.lm import LM
 from isinglass.generation.prompts import Prompt
+from isinglass.inspection.before_after import BeforeAfter, before_after
+from isinglass.inspection.edits import Edit
 from isinglass.inspection.patch_runs import Route, column_runs, route
 from isinglass.inspection.patching import Cell, CellsDone
 from isinglass.inspection.question import Metric, Question, measured, question
-from isinglass.inspection.reading import Reading, reading, token_text
+from isinglass.inspection.reading import AttentionSite, Reading, Which, reading, token_text
 from isinglass.inspection.trace import traced
 from isinglass.show.figure import Figure
 from isinglass.show.finding import Finding
@@ -151,3 +155,48 @@ def ablate(lm: LM, text: Prompt, *, command: str | None = None, **asked: Any) ->
     """
     given = ablation(lm, text, **asked)
     return ablated(given, ablating(given), command)
+
+
+def named_heads(text: str) -> list[tuple[int, int]]:
+    """Layer and head of each of several heads, each once. ConfigError for another form.
+
+    >>> named_heads("3.1, 4.0")
+    [(3, 1), (4, 0)]
+    """
+    found = []
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        layer, _, head = each.partition(".")
+        if not (layer.isdecimal() and head.isdecimal()):
+            raise ConfigError(f"head {each!r}, expected LAYER.HEAD with commas between", hint="such as 3.1,4.0")
+        found.append((int(layer), int(head)))
+    return list(dict.fromkeys(found))
+
+
+def silenced(site: AttentionSite, heads: Sequence[tuple[int, int]]) -> list[Edit]:
+    """Zeros in place of what these heads give. EngineError for a layer that the model has not."""
+    for layer, _ in heads:
+        if layer >= len(site.layers):
+            raise EngineError(f"layer {layer} does not exist", details=[f"this model has layers 0 to {len(site.layers) - 1}"])
+    return [Edit(name=site.tap(layer, "z"), head=head, set_to=0) for layer, head in heads]
+
+
+def without(
+    lm: LM,
+    text: Prompt,
+    heads: Sequence[tuple[int, int]],
+    *,
+    which: Which | None = None,
+    top: int = 10,
+    command: str | None = None,
+) -> BeforeAfter:
+    """The next token with all heads, and with these silenced together. `which` attention of an encoder-decoder: encoder, decoder, cross.
+
+    Raises EngineError for a layer or head that the model has not.
+
+    >>> import isinglass as ig
+    >>> without(ig.create("tiny"), "abc", [(0, 1), (1, 2)]).divergence > 0
+    True
+    """
+    given = reading(lm, text)
+    edits = silenced(given.attention(which), heads)
+    return before_after(traced(given), traced(given, edits=edits), top=top, command=command)

@@ -26,6 +26,7 @@ from isinglass.web.events import Failed, Working
 from isinglass.web.turns import Turns
 from isinglass.web.verb import request
 
+_IMPORT_SECONDS = 0.05  # until it is asked again whether an import has ended
 AT_ONCE = 8  # jobs that take turns; more wait in line
 
 
@@ -34,7 +35,10 @@ class Cancelled(BaseException):
 
 
 class Stopper:
-    """Stops one job from another thread, in the middle of a step unless it is `gentle`, but at most once and never outside a step."""
+    """Stops one job from another thread, in the middle of a step unless it is `gentle`, but at most once and never outside a step.
+
+    A module that is being imported is imported to its end: torch and numpy cannot be imported a second time in a process.
+    """
 
     def __init__(self) -> None:
         self.asked = self.gentle = False
@@ -43,9 +47,21 @@ class Stopper:
 
     def stop(self) -> None:
         with self._lock:
-            if not self.asked and not self.gentle and self._thread is not None:
-                _raise_in(self._thread, Cancelled)
+            if not self.asked and not self.gentle:
+                self._interrupt()
             self.asked = True
+
+    def _interrupt(self) -> None:
+        if self._thread is None:
+            return  # the next step does not begin
+        if _imports(self._thread):
+            threading.Timer(_IMPORT_SECONDS, self._try_again).start()
+        else:
+            _raise_in(self._thread, Cancelled)
+
+    def _try_again(self) -> None:
+        with self._lock:
+            self._interrupt()
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -60,6 +76,16 @@ class Stopper:
             with self._lock:
                 self._thread = None
                 _raise_in(threading.get_ident(), None)  # what was asked for too late is forgotten
+
+
+def _imports(thread: int) -> bool:
+    """Whether a thread is in the middle of an import."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

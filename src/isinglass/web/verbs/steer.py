@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,9 @@ class Request(Verb):
 
     @property
     def command(self) -> str:
-        return ""
+        asked = {"toward": self.toward, "away": self.away, "layer": str(self.layer), "strength": f"{self.strength:g}", "top": str(self.top)}
+        stated = " ".join(f"--{name}={shlex.quote(value)}" for name, value in asked.items())
+        return f"isinglass inspect steer {shlex.quote(self.model)} {shlex.quote(self.text)} {stated}"
 
     def run(self, bench: Bench) -> Iterator[Event]:
         from isinglass.inspection.steering import Steering, direction, next_steered, writes
@@ -50,7 +53,7 @@ class Request(Verb):
         yield Working("reading both prompts")
         along = direction(lm, typed(lm, self.toward), typed(lm, self.away), self.layer)
         yield Working("reading the text")
-        found = next_steered(lm, typed(lm, self.text), along, self.strength, top=self.top)
+        found = next_steered(lm, typed(lm, self.text), along, self.strength, top=self.top, command=self.command)
         yield Shown.of(found, slot="next")
         if not writes(lm):
             yield Shown(data={"note": "An encoder writes no continuation."}, slot="continuation")
