@@ -79,6 +79,13 @@ def test_the_parts_and_the_tree_count_every_parameter(model: str) -> None:
     assert bool(cached) == (model == "t5")
 
 
+def test_an_untied_head_below_heads_counts_as_output_head() -> None:
+    config = presets.family.resolve("tiny(embeddings='untied', heads=['classification(n_labels=2)'])")
+    found = summarise(config)
+    shares = {row["part"]: row["parameters"] for row in found.parts.rows}
+    assert shares["output head"] > config.vocab_size * config.d_model and sum(shares.values()) == found.n_parameters
+
+
 def test_the_tree_shows_each_side_and_equal_layers_once() -> None:
     rows = summarise(config_of("t5(n_decoder_layers=2)")).tree.rows
     shown = [row["module"] for row in rows]

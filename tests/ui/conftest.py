@@ -1,6 +1,7 @@
 """The lab in a real browser: one running server, and tabs that fail on any console message and any request to another place."""
 
 import shutil
+from importlib import resources
 
 import pytest
 
@@ -83,3 +84,17 @@ def wait_until_ended(page):
 def ended():
     """`ended(page)`: wait until the view's job has ended."""
     return wait_until_ended
+
+
+@pytest.fixture
+def complaints():
+    """`complaints(page)`: what axe-core objects to."""
+    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+
+    def found(page):
+        page.evaluate(axe)
+        result = page.evaluate("axe.run()")
+        assert len(result["passes"]) > 10
+        return [f"{one['id']}: {node['html'][:200]}" for one in result["violations"] for node in one["nodes"][:3]]
+
+    return found

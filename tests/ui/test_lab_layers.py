@@ -1,6 +1,5 @@
 """The page Layers and the head statistics of Attention in a real browser, with mouse and keyboard."""
 
-from importlib import resources
 from urllib.parse import quote
 
 import pytest
@@ -122,15 +121,3 @@ def test_head_statistics_are_a_view_of_attention(open_lab, ended):
     assert layers in (sorted(layers), sorted(layers, reverse=True)) and len(set(layers)) > 1
     tab.get_by_role("radio", name="Maps").check()
     tab.locator("ig-attention-grid").wait_for()
-
-
-@pytest.mark.parametrize("path", ["/layers?text=ab+cd", "/layers?text=ab+cd&view=contributions", "/attention?text=ab+cd&view=heads"])
-@pytest.mark.parametrize("look", [{"dark": True}, {"width": 390}], ids=["dark", "phone"])
-def test_axe_is_clean(open_lab, path, look):
-    tab = open_lab(path, **look)
-    tab.wait_for_timeout(300)
-    tab.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
-    found = tab.evaluate("axe.run()")
-    assert len(found["passes"]) > 10
-    complaints = [f"{one['id']}: {node['html'][:200]}" for one in found["violations"] for node in one["nodes"][:3]]
-    assert not complaints, "\n".join(complaints)

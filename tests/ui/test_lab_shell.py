@@ -185,13 +185,6 @@ def test_at_phone_width_the_rail_is_a_menu_and_the_inspector_a_sheet(open_lab):
     assert tab.locator("lab-inspector dl").is_visible()
 
 
-@pytest.mark.parametrize("width", [390, 768, 1024, 1400])
-@pytest.mark.parametrize("page", ["tokens", "predict", "attention"])
-def test_nothing_is_wider_than_the_window(open_lab, page, width):
-    tab = open_lab(f"/{page}?text=The+cat+sat+on+the+mat", width=width)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
-
-
 def test_a_dead_worker_is_shown_and_replaced(open_lab, lab_running, ended):
     tab = open_lab("/predict?text=abc")
     (worker,) = lab_running.children()

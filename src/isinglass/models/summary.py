@@ -32,7 +32,7 @@ _PARTS = (
     ("cross-attention", r"(.*\.)?layers\.\d+\.cross_attention\."),
     ("feed-forward", r"(.*\.)?layers\.\d+\.mlp\."),
     ("norms", r"(?!heads\.).*norm\."),
-    ("output head", r"lm_head\.|heads\."),
+    ("output head", r"(.*\.)?lm_head\.|heads\."),
 )
 
 
