@@ -175,3 +175,17 @@ def test_what_is_copied_runs(bench, folders, name, more, capsys):
 def test_the_page_offers_the_normalisations_there_are():
     page = files.modules()["pages/predict.js"]
     assert all(f'"{name}"' in page for name in set(NORMALIZATIONS) - {"softmax"})
+
+
+@pytest.mark.parametrize("verb", ["predict", "attention", "heads", "layers", "patch", "ablate", "steer", "generate"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "is empty"), ("a" * 100_000, "tokens; the model's context holds 256"), ("b" * 257, "tokens; the model's context holds 256")],
+    ids=["empty", "100,000 characters", "longer than the context"],
+)
+def test_every_page_says_what_is_wrong_with_a_text(bench, folders, verb, text, message):
+    more = {"corrupted": "b"} if verb == "patch" else {}
+    with pytest.raises(IsinglassError) as caught:
+        for event in request(verb, {"model": folders["decoder"], "text": text, **more}).run(bench):
+            event.message()
+    assert message in str(caught.value) and len(str(caught.value)) < 2000
