@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from torch import nn
 
 import isinglass as ig
+from helpers import students as S
 from helpers.kinds import KINDS, TEXTS
 from isinglass.core.errors import CheckpointError, ConfigError, DataError, EngineError
 from isinglass.generation.lm import LM
 from isinglass.inspection.diverge import diverge, diverge_from_student
 from isinglass.inspection.divergence import Divergence, difference, in_words
 from isinglass.models.adapted import adapt
-
-
-def _students() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("students_of_diverge", Path(__file__).with_name("students.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-S = _students()
 
 
 @pytest.fixture(params=KINDS)

@@ -1,5 +1,6 @@
 """Turns, stopping in the middle of a step, and what is kept: the worker's parts, in this process."""
 
+import subprocess
 import sys
 import threading
 import time
@@ -257,3 +258,25 @@ def test_a_module_is_imported_to_its_end_before_a_job_is_stopped(start, tmp_path
     worker.cancel("a")
     assert [event["type"] for event in until_the_end(message, "a")] == ["cancelled"]
     assert sys.modules.pop("slowly_imported").ended and seen == []
+
+
+LATE = """
+import sys, threading
+from isinglass.web import worker
+real, worker._raise_in = worker._raise_in, lambda thread, error: None
+stopper = worker.Stopper()
+with stopper.step():
+    asking = threading.Thread(target=stopper.stop)  # its exception comes when the step has ended
+    asking.start()
+    asking.join()
+    worker._raise_in = real
+sys.settrace(lambda *event: None)
+(lambda: None)()
+print("traced")
+"""
+
+
+def test_a_stop_that_came_too_late_leaves_nothing_behind():
+    """Not even in the interpreter, where a traced function would hang."""
+    ran = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=120)
+    assert ran.stdout == "traced\n", ran.stderr

@@ -41,7 +41,7 @@ class Stopper:
     """
 
     def __init__(self) -> None:
-        self.asked = self.gentle = False
+        self.asked = self.gentle = self._raised = False
         self._lock = threading.Lock()
         self._thread: int | None = None
 
@@ -57,6 +57,7 @@ class Stopper:
         if _imports(self._thread):
             threading.Timer(_IMPORT_SECONDS, self._try_again).start()
         else:
+            self._raised = True
             _raise_in(self._thread, Cancelled)
 
     def _try_again(self) -> None:
@@ -75,7 +76,8 @@ class Stopper:
         finally:
             with self._lock:
                 self._thread = None
-                _raise_in(threading.get_ident(), None)  # what was asked for too late is forgotten
+            if self._raised:
+                _drop()
 
 
 def _imports(thread: int) -> bool:
@@ -88,9 +90,20 @@ def _imports(thread: int) -> bool:
     return False
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+def _raise_in(thread: int, error: type[BaseException]) -> None:
     # CPython's own means (PyThreadState_SetAsyncExc): the thread raises when it comes to its next line of Python
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+
+def _drop() -> None:
+    """Raise here what came too late. To take it back instead would leave CPython's flag for it set for good: every thread then checks it
+    at every call, and in 3.11 a traced function never begins."""
+    try:
+        _raise_in(threading.get_ident(), Cancelled)
+        while True:
+            time.sleep(0)
+    except Cancelled:
+        return
 
 
 class Worker:
