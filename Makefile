@@ -16,7 +16,7 @@ help: ## this list
 setup: $(READY) ## virtual environment, pinned packages, vocabularies, weights and texts
 
 test: $(READY) ## the test suite
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist worksteal
 
 check: $(READY) ## lint, format, types, layers, documentation
 	$(BIN)/ruff check
