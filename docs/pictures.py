@@ -19,9 +19,9 @@ FRANCE = "The capital of France is"
 CAT = "The cat sat on the mat because it was tired"
 # page -> what stands in its address, and how high the picture is
 PICTURES: dict[str, tuple[dict[str, str], int]] = {
-    "tokens": ({"text": "Tokenizers split unbelievable words, 2026 and 日本語."}, 900),
+    "tokens": ({"text": "Tokenizers split unbelievable words, 2026 and Привет."}, 900),
     "predict": ({"text": FRANCE, "normalizations": "sparsemax,l1"}, 1000),
-    "attention": ({"text": CAT, "layer": "17", "head": "3"}, 900),
+    "attention": ({"text": CAT, "layer": "16", "head": "0"}, 900),
     "layers": ({"text": FRANCE, "answer": " Paris"}, 1000),
     "intervene": ({"text": FRANCE, "corrupted": "The capital of Italy is", "answer": " Paris", "other": " Rome"}, 1000),
     "generate": ({"text": "It was a cold night and", "max_tokens": "40"}, 1000),
