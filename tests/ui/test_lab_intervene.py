@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 import isinglass as ig
+from helpers.lab import tiny_folder
 from isinglass.inspection.patching import patch
 
 pytestmark = pytest.mark.slow
@@ -76,3 +77,17 @@ def test_hostile_text_shows_as_text(open_lab):
     tab = open_lab(f"/intervene?text={quote(EVIL)}&corrupted={quote(EVIL.replace('x', 'y'))}")
     tab.locator("lab-patch-map summary").press("Enter")
     assert tab.evaluate("window.broken") is None and tab.locator("lab-patch-map img").count() == 0
+
+
+def test_stop_keeps_the_cells_that_are_done(open_lab, tmp_path_factory):
+    slow = tiny_folder(tmp_path_factory.mktemp("lab") / "slow", "tiny(n_layers=48, d_model=256, n_heads=4, d_ff=1024, context_length=512)")
+    text = "a" * 60
+    tab = open_lab(f"/intervene?text={text}b&corrupted={text}c&answer=z&model={quote(slow)}", ended=False)
+    grid = tab.locator("lab-patch-map")
+    tab.locator(".lab-doing", has_text=re.compile(r"patching cells: [1-9]")).wait_for(timeout=60_000)
+    tab.get_by_role("button", name="Stop").click()
+    told = tab.get_by_text(re.compile(r"Stopped\. The \d+ of 2,?928 exact cells that are done are kept")).inner_text()
+    done = int(re.search(r"The (\d+) of", told).group(1))
+    assert 0 < done < 48 * 61 and grid.is_visible() and tab.locator("lab-view").get_attribute("data-state") == "stopped"
+    tab.wait_for_timeout(300)
+    assert grid.evaluate("map => map.done") == done  # and nothing comes after it
