@@ -110,7 +110,7 @@ def test_leaving_the_stream_stops_the_job(large, monkeypatch):
         answer.close()
         connection.close()
         until(lambda: ("cancel", job) in told)
-    assert [message[:2] for message in told] == [("run", job), ("cancel", job)]
+        assert [message[:2] for message in told] == [("run", job), ("cancel", job)]
 
 
 @contextlib.contextmanager

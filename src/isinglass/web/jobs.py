@@ -63,7 +63,7 @@ class Jobs:
             yield self
         finally:
             self._closed = True
-            self._connection.close()
+            await self._send(("end",))
             await asyncio.to_thread(self._end)
 
     @property
@@ -105,7 +105,8 @@ class Jobs:
         self._began = time.monotonic()
         theirs.close()  # the worker's end is the worker's alone, so that its death is seen here
         self._connection = ours
-        threading.Thread(target=self._listen, args=(ours,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(ours,), daemon=True)
+        self._listener.start()
 
     def _listen(self, connection: Connection) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed
@@ -162,6 +163,8 @@ class Jobs:
             self._process.kill()
             self._process.join()
         self._process.close()
+        self._listener.join(2)  # it has seen the worker's end; closed under its hands, a connection fails in ways that vary
+        self._connection.close()
 
 
 def _ended(code: int | None) -> str:

@@ -178,8 +178,11 @@ def serve(connection: Connection) -> None:
                     worker.take(job, verb, arguments)
                 case ("cancel", job):
                     worker.cancel(job)
+                case _:
+                    break
     except (EOFError, OSError):
-        os._exit(0)  # the server has gone; threads in the middle of a step must not keep the process
+        pass  # the server has gone
+    os._exit(0)  # threads in the middle of a step must not keep the process
 
 
 def _send_all(connection: Connection, messages: SimpleQueue[tuple[str, dict[str, Any]]]) -> None:
