@@ -20,7 +20,7 @@ ANSWER, OTHER = " Mary", " Paul"
 
 @dataclass(frozen=True)
 class Round:
-    """One measurement: all cells many at a time, then `naive_cells` of them one by one.
+    """One measurement: all cells many at a time, then `naive_cells` of them one by one. `row` tells the largest difference as in the map.
 
     CPU seconds are of all threads, and do not count the time in which others had the machine.
     """
@@ -34,7 +34,8 @@ class Round:
     naive_seconds: float
     cpu_seconds: float
     naive_cpu_seconds: float
-    largest_difference: float
+    largest_difference: float  # of what the question gets, in logits
+    swing: float  # of the same from the corrupted to the clean run, which the map shows as 0 and 1
 
     @property
     def cells(self) -> int:
@@ -52,7 +53,8 @@ class Round:
             "one_by_one_seconds": self.naive_seconds * scale,
             "times faster": self.naive_seconds * scale / self.seconds,
             "times less CPU": self.naive_cpu_seconds * scale / self.cpu_seconds,
-            "largest difference": self.largest_difference,
+            "off by": self.largest_difference / self.swing,
+            "off by in logits": self.largest_difference,
         }
 
 
@@ -76,4 +78,5 @@ def _round(given: Plan, sample: int | None, drawn: random.Random) -> Round:
     alone = [by_definition(given, into, layer, column) for layer, column in chosen]
     naive, naive_cpu = time.perf_counter() - began, time.process_time() - cpu
     worst = max(abs(one - float(values[cell])) for one, cell in zip(alone, chosen, strict=True))
-    return Round(given.what, layers, columns, len(given.starts()), len(chosen), seconds, naive, used, naive_cpu, worst)
+    swing = abs(given.contrast.clean_value - given.contrast.corrupted_value)
+    return Round(given.what, layers, columns, len(given.starts()), len(chosen), seconds, naive, used, naive_cpu, worst, swing)

@@ -116,8 +116,9 @@ class AttentionGrid extends HTMLElement {
 
   async read() {
     this.palette = this.readPalette();
-    for (const [layer, text] of this.content.payload.entries()) {
-      this.bytes[layer] = await inflate(text);
+    const levels = this.content.payload.map(inflate); // all at once: each wait for one would let the page be painted in between
+    for (const [layer, inflated] of levels.entries()) {
+      this.bytes[layer] = await inflated;
       for (let head = 0; head < this.content.heads; head++) this.drawThumb(layer, head);
       if (layer === this.layer) this.lookAtStrongest();
     }
@@ -154,12 +155,12 @@ class AttentionGrid extends HTMLElement {
     return most;
   }
 
-  /** A canvas of at most `side` pixels for `count` tokens from (query, key) on. */
-  raster(/** @type {number} */ layer, /** @type {number} */ head, /** @type {number} */ query, /** @type {number} */ key, /** @type {number} */ count, /** @type {number} */ side) {
+  /** Draw `count` tokens from (query, key) on into a canvas, which gets at most `side` pixels. */
+  raster(/** @type {HTMLCanvasElement} */ canvas, /** @type {number} */ layer, /** @type {number} */ head, /** @type {number} */ query, /** @type {number} */ key, /** @type {number} */ count, /** @type {number} */ side) {
     const size = Math.min(count, side);
-    const canvas = /** @type {HTMLCanvasElement} */ (make("canvas"));
     canvas.width = canvas.height = size;
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    // kept in plain memory, the pictures are painted with what stands around them; else each of some hundred is a layer of its own
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
     const image = context.createImageData(size, size);
     const limit = this.limit(layer, head);
     const edges = Array.from({ length: size + 1 }, (_, at) => Math.floor((at * count) / size));
@@ -181,9 +182,7 @@ class AttentionGrid extends HTMLElement {
   /** @param {number} layer @param {number} head */
   drawThumb(layer, head) {
     const canvas = /** @type {HTMLCanvasElement} */ (this.buttons[layer * this.content.heads + head].firstElementChild);
-    const drawn = this.raster(layer, head, 0, 0, this.time, THUMB);
-    canvas.width = canvas.height = drawn.width;
-    canvas.getContext("2d")?.drawImage(drawn, 0, 0);
+    this.raster(canvas, layer, head, 0, 0, this.time, THUMB);
   }
 
   repaint() {
@@ -215,7 +214,8 @@ class AttentionGrid extends HTMLElement {
     const cell = plot / this.span;
     this.frame = { margin, plot, cell, q0, k0 };
     context.imageSmoothingEnabled = false;
-    context.drawImage(this.raster(this.layer, this.head, q0, k0, this.span, Math.floor(plot * ratio)), margin, margin, plot, plot);
+    const picture = /** @type {HTMLCanvasElement} */ (make("canvas"));
+    context.drawImage(this.raster(picture, this.layer, this.head, q0, k0, this.span, Math.floor(plot * ratio)), margin, margin, plot, plot);
     context.strokeStyle = this.palette.line;
     context.strokeRect(margin - 0.5, margin - 0.5, plot + 1, plot + 1);
     this.drawLabels(context);
