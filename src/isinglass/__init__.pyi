@@ -1,4 +1,5 @@
 from isinglass.core.errors import IsinglassError as IsinglassError
+from isinglass.economics.quote import price as price
 from isinglass.generation.lm import create as create
 from isinglass.generation.lm import export as export
 from isinglass.generation.lm import load as load
@@ -21,6 +22,7 @@ __all__ = [
     "generate",
     "generating",
     "load",
+    "price",
     "study",
     "tokenizer",
     "trace",

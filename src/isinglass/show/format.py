@@ -43,15 +43,16 @@ def percent(ratio: float) -> str:
 
 
 def usd(value: float | Decimal) -> str:
-    """Dollars: cents from one dollar on, three significant digits below.
+    """Dollars: cents from one dollar on; below, three significant digits, and in full where an exact amount has at most six.
 
-    >>> usd(Decimal("1234.5")), usd(Decimal("0.000045"))
-    ('$1,234.50', '$0.000045')
+    >>> usd(Decimal("1234.5")), usd(Decimal("0.001675")), usd(1 / 3)
+    ('$1,234.50', '$0.001675', '$0.333')
     """
     sign, amount = ("-" if value < 0 else ""), abs(Decimal(str(value)))
     if amount == 0 or amount >= 1:
         return f"{sign}${amount:,.2f}"
-    digits = max(2, 2 - amount.adjusted())
+    exact = len(amount.normalize().as_tuple().digits) if isinstance(value, Decimal) else 0
+    digits = max(2, max(3, exact if exact <= 6 else 0) - 1 - amount.adjusted())
     text = f"{amount:.{digits}f}"
     whole, _, cents = text.partition(".")
     return f"{sign}${whole}.{cents.rstrip('0').ljust(2, '0')}"

@@ -1,0 +1,47 @@
+"""`isinglass price`: what it prints, saves and refuses."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from isinglass.cli import price, price_list, price_text
+
+EXAMPLES = [*price.EXAMPLES, *price_list.EXAMPLES, *price_text.EXAMPLES]
+
+
+@pytest.mark.parametrize("example", dict.fromkeys(EXAMPLES))
+def test_every_example_runs(cli, example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("A text of words.\n", encoding="utf-8")
+    ran = cli(*shlex.split(example)[1:], "--quiet")
+    assert ran.code == 0 and ran.out.strip() and ran.err == ""
+
+
+def test_json_is_exact(cli):
+    found = cli("price", "gpt-4o,groq/llama-70b", "--in", "1500", "--out", "1000", "--on", "2025-03-01", "--json").json
+    assert [line["usd_per_request"] for line in found["lines"]] == ["0.01375", "0.001675"]
+
+
+def test_the_command_that_is_shown_runs_again(cli):
+    given = ("price", "gpt-4o", "--requests", "10", "--in", "2000", "--out", "5", "--variations", "2", "--cached-share", "0.6", "--batch")
+    first = cli(*given, "--json").json
+    shown = cli(*given).out.split("$ isinglass ")[1].splitlines()
+    command = " ".join(line.strip() for line in shown[: next(i for i, line in enumerate(shown) if not line.strip())])
+    assert cli(*shlex.split(command), "--json").json == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["gpt-4o", "--in", "-3", "--out", "1"], 2, "--in = '-3': expected at least 0"),
+        (["groq/mixtral", "--in", "1", "--out", "1"], 1, "was retired on 2025-03-20"),
+        (["gpt4o", "--in", "1", "--out", "1"], 1, "did you mean 'gpt-4o'"),
+        (["gpt-4o", "--in", "1", "--out", "1", "--prices", "none.toml"], 2, "no file 'none.toml'"),
+        (["text", "--with", "gpt-4o"], 2, "give either a TEXT or --file"),
+    ],
+)
+def test_what_is_refused(cli, arguments, code, told):
+    ran = cli("price", *arguments)
+    assert ran.code == code and told in ran.err and "Traceback" not in ran.err
