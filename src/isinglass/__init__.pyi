@@ -1,5 +1,6 @@
 from isinglass.core.errors import IsinglassError as IsinglassError
 from isinglass.economics.quote import price as price
+from isinglass.embedding.contextual import embed as embed
 from isinglass.generation.lm import create as create
 from isinglass.generation.lm import export as export
 from isinglass.generation.lm import load as load
@@ -18,6 +19,7 @@ __all__ = [
     "Edit",
     "IsinglassError",
     "create",
+    "embed",
     "export",
     "generate",
     "generating",

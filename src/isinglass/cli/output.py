@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,7 @@ from isinglass.show.table import Table
 if TYPE_CHECKING:
     from rich.console import Console
 
-SUFFIXES = (".csv", ".html", ".json", ".md", ".png", ".svg", ".txt")
+SUFFIXES = (".csv", ".html", ".json", ".md", ".png", ".svg", ".txt", ".xlsx")  # .xlsx only where a verb has a workbook
 _SHOWN_ROWS = 200  # of a table in the terminal; files and --json hold all
 _GROUP = Group("Output", sort_key=9)
 
@@ -34,11 +34,12 @@ class Result:
     data: Any
     parts: Sequence[Showable] = ()
     text: str = ""
+    more: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)  # further formats: suffix -> maker
 
     @classmethod
-    def of(cls, finding: Finding) -> Result:
-        """What the library found, as it is."""
-        return cls(finding.data, finding.parts)
+    def of(cls, finding: Finding, **more: Callable[[], bytes]) -> Result:
+        """What the library found, as it is; `more` formats by name, such as xlsx=workbook.to_xlsx."""
+        return cls(finding.data, finding.parts, more={f".{name}": maker for name, maker in more.items()})
 
 
 @Parameter(name="*")
@@ -96,7 +97,7 @@ def save(result: Result, path: Path) -> Path:
 
 def _makers(result: Result) -> dict[str, Callable[[], str | bytes]]:
     if result.parts:
-        return formats(result.data, result.parts)
+        return {**formats(result.data, result.parts), **result.more}
     text = result.text + "\n"
     return {".json": lambda: embed.to_json(result.data, indent=2) + "\n", ".txt": lambda: text, ".md": lambda: text}
 

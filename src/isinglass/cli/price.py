@@ -12,6 +12,7 @@ EXAMPLES = (
     "isinglass price gpt-4o,gpt-4o-mini --requests 50000 --in 2000 --out 500",
     "isinglass price gpt-4o,groq/llama-70b --in 1500 --out 1000 --on 2025-03-01",
     "isinglass price gpt-4o,gpt-4o-mini --requests 100000 --in 150 --out 200 --variations 3 --save costs.csv",
+    "isinglass price plan examples/support_chatbot.toml --target 50% --save plan.xlsx",
     "isinglass price list",
     'isinglass price text "GPT-4 costs $10/M tokens" --with gpt-4o,gpt-5',
 )
@@ -19,6 +20,12 @@ NOTES = ["Prices are dated (isinglass price list); a file of your own in the sam
 app = verb("price", EXAMPLES, notes=NOTES)
 app.command("isinglass.cli.price_list:app", name="list", help="The prices that are known, with their day and source.")
 app.command("isinglass.cli.price_text:app", name="text", help="A text counted with each model's own vocabulary, and what it costs.")
+
+app.command("isinglass.cli.price_plan:app", name="plan", help="How a workload's bill comes down by a target, and why so.")
+app.command("isinglass.cli.price_breakeven:app", name="breakeven", help="From how many requests on an own machine costs less.")
+app.command("isinglass.cli.price_cache:app", name="cache", help="How many questions a response cache would answer.")
+app.command("isinglass.cli.price_route:app", name="route", help="How many questions a small model could get.")
+app.command("isinglass.cli.price_compress:app", name="compress", help="Prompts in fewer tokens, and what they still say.")
 
 Prices = Annotated[str | None, option("Other prices: a FILE.toml as ours, a FILE.json of LiteLLM, or genai-prices.")]
 On = Annotated[str | None, option("The day of the prices, such as 2025-03-01; without it, today.")]

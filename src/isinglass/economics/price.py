@@ -48,7 +48,8 @@ class PrefixCache(Config):
 
 class Price(Rates):
     """One model of one provider. `tokenizer` is the vocabulary that it counts with (None: not public, so counts are estimates),
-    `as_of` the day on which the price was read (None: the source does not say)."""
+    `most_answers` the largest n of one request (None: none is known), `as_of` the day on which the price was read (None: the source
+    does not say)."""
 
     model: str = Field(min_length=1)
     provider: str
@@ -56,13 +57,14 @@ class Price(Rates):
     tiers: tuple[Tier, ...] = ()
     prefix_cache: PrefixCache | None = None
     tokenizer: str | None = None
+    most_answers: int | None = Field(default=None, ge=1)
     aliases: tuple[str, ...] = ()
     source: str
     as_of: date | None = None
     since: date | None = None
     retired_on: date | None = None
 
-    def rates(self, tokens_in: int = 0, *, batch: bool = False) -> Rates:
+    def rates(self, tokens_in: int | Decimal = 0, *, batch: bool = False) -> Rates:
         """The rates of a request with so many input tokens; a batch price holds at every length. `batch` without a batch price gives
         the usual rates."""
         if batch and self.batch is not None:
@@ -70,7 +72,9 @@ class Price(Rates):
         passed = [tier for tier in self.tiers if tokens_in > tier.above_tokens]
         return max(passed, key=lambda tier: tier.above_tokens, default=self)
 
-    def request_usd(self, tokens_in: int, tokens_out: int, *, cached_tokens: int = 0, batch: bool = False) -> Decimal:
+    def request_usd(
+        self, tokens_in: int | Decimal, tokens_out: int | Decimal, *, cached_tokens: int | Decimal = 0, batch: bool = False
+    ) -> Decimal:
         """One request, exactly. `cached_tokens` of the input are billed as cached where the provider has such a rate.
 
         >>> gpt_4o = Price(model="gpt-4o", provider="openai", input="2.50", output="10", as_of="2026-10-14", source="the notes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from isinglass.core.errors import ConfigError
 from isinglass.economics.price import PrefixCache, Price, tidy
 from isinglass.economics.price_list import PriceList, prices
+from isinglass.economics.traffic import Part
 from isinglass.show.figure import Figure
 from isinglass.show.finding import Finding
 from isinglass.show.showable import Showable
@@ -163,12 +164,11 @@ def price(
 
 
 def _lines(price: Price, asked: Asked) -> Iterator[Line]:
-    given = {"cached_tokens": _cached(price, asked), "batch": asked.batch}
-    prompt = price.request_usd(asked.tokens_in, 0, **given)
-    answer = price.request_usd(asked.tokens_in, asked.tokens_out, **given) - prompt
+    cached = Decimal(_cached(price, asked))
     for reading, (prompts, answers) in asked.readings().items():
-        each = tidy(prompts * prompt + answers * answer)
-        yield Line(price, reading, each, tidy(each * asked.requests))
+        plain = Part.asked(price, asked.requests, asked.tokens_in, asked.tokens_out, prompts=prompts, answers=answers)
+        part = replace(plain, cached_tokens=cached, batch=asked.batch)
+        yield Line(price, reading, part.usd_per_request, part.usd)
 
 
 def _cached(price: Price, asked: Asked) -> int:
@@ -179,6 +179,8 @@ def _cached(price: Price, asked: Asked) -> int:
 def _warnings(price: Price, asked: Asked, day: date) -> Iterator[str]:
     if text := price.warning(day):
         yield text
+    if price.most_answers is not None and price.most_answers < asked.variations:
+        yield f"{price.model}: {price.provider} gives {price.most_answers} answer to a request: only separate requests can be had"
     if asked.batch and price.batch is None:
         yield f"{price.model}: no batch price is known, the usual one is taken"
     if not asked.cached_tokens:

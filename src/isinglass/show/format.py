@@ -30,13 +30,15 @@ def flops(value: float) -> str:
     return f"{value:g} FLOP"
 
 
-def percent(ratio: float) -> str:
-    """A ratio 0..1 as per cent; what is small but not zero is never written as 0.0 %.
+def percent(ratio: float | Decimal) -> str:
+    """A ratio 0..1 as per cent; what is small but not zero is never written as 0.0 %. A share of money is exact and has two decimals.
 
-    >>> percent(0.7721), percent(0.00003), percent(0)
-    ('77.2 %', '0.003 %', '0.0 %')
+    >>> percent(0.7721), percent(0.00003), percent(0), percent(Decimal("0.8425"))
+    ('77.2 %', '0.003 %', '0.0 %', '84.25 %')
     """
     value = 100 * float(ratio)
+    if isinstance(ratio, Decimal):
+        return f"{100 * ratio:.2f} %"
     if value != 0 and abs(value) < 0.1:
         return f"{value:.1g} %" if abs(value) >= 1e-4 else f"{value:.0e} %"
     return units.share(ratio)

@@ -1,0 +1,5 @@
+"""Ways to pay less, one file each."""
+
+from isinglass.core.variants import Family
+
+family = Family(__name__, "isinglass.economics.saving:Saving")

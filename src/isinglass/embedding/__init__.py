@@ -1,0 +1,1 @@
+"""Vectors of words and texts, and what can be seen in them."""
