@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import shlex
 
+import numpy as np
 import pytest
 
-from isinglass.cli import embed, embed_compare, embed_map, embed_senses, embed_text
+from isinglass.cli import embed, embed_compare, embed_map, embed_senses, embed_text, embed_words
+from isinglass.embedding.word_vectors import WordVectors
 
-EXAMPLES = [example for verb in (embed, embed_text, embed_compare, embed_map, embed_senses) for example in verb.EXAMPLES]
+VERBS = (embed, embed_text, embed_compare, embed_map, embed_senses, embed_words)
+EXAMPLES = [example for verb in VERBS for example in verb.EXAMPLES]
 
 
-@pytest.mark.parametrize("example", [example for example in dict.fromkeys(EXAMPLES) if "smollm2" not in example])
+@pytest.mark.parametrize("example", [example for example in dict.fromkeys(EXAMPLES) if "smollm2" not in example and "train" not in example])
 def test_every_example_runs(cli, example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lines.txt").write_text("Soup and bread.\nA cold wind.\nThe match ended.\nRain.\n", encoding="utf-8")
     sentences = '["The spring is late.", "I love spring."]', '["The spring broke.", "Oil the spring."]'
     (tmp_path / "senses.toml").write_text("[season]\nsentences = {}\n[coil]\nsentences = {}\n".format(*sentences), encoding="utf-8")
+    words = ("king", "man", "woman", "queen", "bread", "father", "mother", "stone", "water", "cat", "dog", "rug")
+    vectors = np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32)
+    WordVectors(words, vectors).save(tmp_path / "words.safetensors")
     ran = cli(*shlex.split(example)[1:], "--quiet")
     assert ran.code == 0 and ran.out.strip() and ran.err == ""
 
@@ -48,3 +54,41 @@ def test_a_query_finds_its_neighbour(cli, tmp_path):
 def test_what_is_refused(cli, arguments, code, told):
     ran = cli("embed", *arguments)
     assert ran.code == code and told in ran.err and "Traceback" not in ran.err
+
+
+def test_word_vectors_from_text_to_answer(cli, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("the cat sat on the mat\n\nthe dog sat on the rug\n\n" * 20, encoding="utf-8")
+    out = tmp_path / "words.safetensors"
+    made = cli("embed", "train", str(notes), "--method", "fasttext(d=8, epochs=2, buckets=50)", "--out", str(out), "--json")
+    assert made.json["words"] == 7 and made.json["d"] == 8 and "words/s" in made.err
+    asked = ("embed", "words", str(out), "--nearest", "cat", "--analogy", "cat - mat + rug", "--similar", "cat/dog", "--top", "3")
+    found = cli(*asked, "--json").json
+    assert (
+        len(found["nearest"]["cat"]) == 3
+        and found["pairs"][0]["words"] == ["cat", "dog"]
+        and len(found["analogies"]["cat - mat + rug"]) == 3
+    )
+    assert "Words in a plane" in cli(*asked).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["train", "kjv", "--out", "words.bin"], 2, "unknown file format '.bin'"),
+        (["train", "kjv", "--method", "bert", "--out", "words.txt"], 2, "unknown method 'bert'"),
+        (["train", "none.txt", "--out", "words.txt"], 1, "unknown source 'none.txt'"),
+        (["words", "none.txt"], 1, "no file 'none.txt'"),
+        (["words", "none.txt", "--similar", "cat"], 2, "expected two words"),
+    ],
+)
+def test_words_that_are_refused(cli, arguments, code, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = cli("embed", *arguments)
+    assert ran.code == code and told in ran.err and not list(tmp_path.iterdir())
+
+
+def test_the_bench_beside_gensim(process, tmp_path):
+    (tmp_path / "notes.txt").write_text("the cat sat on the mat\n\nthe dog sat on the rug\n\n" * 200, encoding="utf-8")
+    ran = process("bench", "embed", str(tmp_path / "notes.txt"), "--rounds", "1", "--json")
+    assert ran.code == 0 and [row["architecture"] for row in ran.json["rows"]] == ["skip_gram", "cbow"]

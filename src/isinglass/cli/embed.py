@@ -18,12 +18,16 @@ EXAMPLES = (
     "isinglass embed map --save map.html",
     "isinglass embed senses bank",
     'isinglass embed text "A cat sleeps." --json',
+    'isinglass embed train kjv,web --method "glove(d=50)" --out words.safetensors',
+    'isinglass embed words words.safetensors --analogy "king - man + woman"',
 )
 app = verb("embed", EXAMPLES, notes=["Any model makes vectors; minilm was trained for it."])
 app.command("isinglass.cli.embed_text:app", name="text", help="The vectors of texts.")
 app.command("isinglass.cli.embed_compare:app", name="compare", help="How alike texts are.")
 app.command("isinglass.cli.embed_map:app", name="map", help="Texts in a plane, and their groups.")
 app.command("isinglass.cli.embed_senses:app", name="senses", help="A word in two senses, layer by layer.")
+app.command("isinglass.cli.embed_train:app", name="train", help="Word vectors learned from a text: word2vec, GloVe, FastText.")
+app.command("isinglass.cli.embed_words:app", name="words", help="What word vectors say: nearest words, sums, cosines.")
 
 EmbeddingModel = Annotated[str, option("What makes the vectors: an asset, a folder or a .gguf file.", "--model")]
 Pooling = Annotated[str | None, option("cls, mean, max or last; without it, what the model was trained with, else mean.")]
