@@ -68,7 +68,7 @@ def _chart(axis: str, unit: str | None, ends: tuple[float, float], labels: list[
 
     import altair as alt
 
-    numbers = {"ratio": "%", "bytes": "~s", "count": "~s", "flops": "~s", "seconds": "~s"}.get(unit or "", "~g")
+    numbers = {"ratio": "%", "bytes": "~s", "count": "~s", "flops": "~s", "seconds": "~s", "usd": "$,~r"}.get(unit or "", ",~r")
     measure = {"bytes": "bytes", "flops": "FLOP", "seconds": "s", "usd": "USD"}.get(unit or "")  # ticks carry a prefix, the title the unit
     named_axis = f"{axis} ({measure})" if measure else format.heading(axis, unit)
     x = alt.X("value:Q", title=named_axis, axis=alt.Axis(format=numbers, tickCount=5, grid=True)).scale(

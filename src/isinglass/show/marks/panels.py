@@ -75,7 +75,7 @@ def _chart(axis: str, unit: str | None, limit: float, names: list[str], groups: 
     import altair as alt
 
     x = alt.X(
-        "value:Q", title=format.heading(axis, unit), axis=alt.Axis(format="%" if unit == "ratio" else "~g", tickCount=5, grid=True)
+        "value:Q", title=format.heading(axis, unit), axis=alt.Axis(format="%" if unit == "ratio" else ",~r", tickCount=5, grid=True)
     ).scale(domain=[0, limit], nice=False)
     named = alt.Axis(labelExpr=f"{json.dumps(names)}[datum.value]", ticks=False, domain=False, labelFont="monospace", labelLimit=200)
     y = alt.Y("order:O", title=None, axis=named).scale(padding=0.15)
