@@ -205,12 +205,16 @@ def test_what_cannot_be_mixed_or_split(cli, corpus, tmp_path, arguments, code, t
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
-    corpus = tmp_path / "corpus.jsonl"
-    # 66 MB: on a busy machine a third of it was through before this process had looked once
+    corpus, slow = tmp_path / "corpus.jsonl", tmp_path / "slow.py"
     corpus.write_text(
-        (json.dumps({"text": "In the beginning God created the heaven and the earth. " * 20}) + "\n") * 60_000, encoding="utf-8"
+        (json.dumps({"text": "In the beginning God created the heaven and the earth. " * 20}) + "\n") * 20_000, encoding="utf-8"
     )
-    arguments = ["data", "prepare", str(corpus), "--steps", "clean, personal_data", "--out", str(tmp_path / "out"), "--processes", "2"]
+    # a step of 5 ms a text: fast machines were through with 66 MB of real steps before they were told to stop
+    slow.write_text(
+        "import time\nfrom isinglass.data.step import Passed, TextStep\n\nclass Slow(TextStep):\n"
+        "    def judge(self, text):\n        time.sleep(0.005)\n        return Passed(text)\n\ndef build():\n    return Slow()\n"
+    )
+    arguments = ["data", "prepare", str(corpus), "--steps", str(slow), "--out", str(tmp_path / "out"), "--processes", "2"]
     running = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, start_new_session=True)
     end = time.monotonic() + 60
     while not any(path.stat().st_size for folder in tmp_path.glob(".out.*") for path in folder.glob("part-*")) and time.monotonic() < end:
@@ -218,4 +222,4 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to every process
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130 and b"stopped" in err and b"Traceback" not in err
-    assert [path.name for path in tmp_path.iterdir()] == ["corpus.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["corpus.jsonl", "slow.py"]

@@ -11,7 +11,7 @@ import pytest
 from isinglass.cli import price, price_breakeven, price_cache, price_compress, price_list, price_plan, price_route, price_text
 
 ROOT = Path(__file__).parents[2]
-CHATBOT = str(ROOT / "examples" / "support_chatbot.toml")
+CHATBOT = str(ROOT / "examples" / "workloads" / "support_chatbot.toml")
 VERBS = (price, price_list, price_text, price_plan, price_breakeven, price_cache, price_route, price_compress)
 EXAMPLES = [example for verb in VERBS for example in verb.EXAMPLES if "minilm" not in example]
 

@@ -329,3 +329,14 @@ def test_the_sms_messages_through_the_whole_line():
     assert len(outcomes) == 5574 and 380 < reasons["exact_duplicates"] < 440 and 50 < reasons["near_duplicates"] < 300
     kept = [outcome.record for outcome in outcomes if isinstance(outcome, Kept)]
     assert len({record.text for record in kept}) == len(kept)
+
+
+def test_a_step_of_the_users_runs_in_several_processes(tmp_path):
+    """Its class comes from a file, which the other processes import before they unpickle it."""
+    (tmp_path / "shout.py").write_text(
+        "from isinglass.data.step import Passed, TextStep\n\n\nclass Shout(TextStep):\n"
+        "    def judge(self, text):\n        return Passed(text.upper(), ('shout.raised',))\n\n\ndef build():\n    return Shout()\n"
+    )
+    records = [Record({"text": f"text {n}"}, str(n)) for n in range(3000)]
+    one, two = (list(prepare(records, [str(tmp_path / "shout.py")], processes=n)) for n in (1, 2))
+    assert one == two and two[-1].record.text == "TEXT 2999"

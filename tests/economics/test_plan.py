@@ -25,7 +25,7 @@ from isinglass.economics.sensitivity import sensitivity
 from isinglass.economics.traffic import total
 from isinglass.economics.workload import Hardware, Situation, Workload, read_workload
 
-CHATBOT = Path(__file__).parents[2] / "examples" / "support_chatbot.toml"
+CHATBOT = Path(__file__).parents[2] / "examples" / "workloads" / "support_chatbot.toml"
 ASKED = dict(model="gpt-4o", requests=100_000, tokens_in=150, tokens_out=200, variations=3, wait_seconds=10)
 
 

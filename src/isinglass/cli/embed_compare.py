@@ -43,7 +43,8 @@ def embed_compare(
         found = embed(lm, given.texts, pooling=pooling, layer=layer)
         asked = None if query is None else embed(lm, [query], pooling=pooling, layer=layer)
     if asked is not None:
-        output.emit(Result.of(found.nearest(asked, pairs, command=f"{command} --query {shlex.quote(query or '')}")))
+        n = min(pairs, sum(text != query for text in given.texts))
+        output.emit(Result.of(found.nearest(asked, n, command=f"{command} --query {shlex.quote(query or '')}")))
         return
     alike, ends = found.similarity(command=command), found.pairs(pairs, command=command)
     output.emit(Result({**alike.data, "pairs": ends.data}, [*alike.parts, *ends.parts]))

@@ -36,6 +36,7 @@ VERBS = {
     "walk": "A forward pass as the source lines that ran, beside the live shapes and values.",
     "diverge": "The first place where two models differ, and by how much.",
     "bench": "Measure speed.",
+    "rag": "Ask your documents: an index, answers with their sources.",
     "embed": "Texts and words as vectors: maps, groups, senses, likeness.",
     "price": "What requests cost with each model, and what a text costs.",
     "study": "An assignment of the book, carried out: a notebook, figures, and what was found.",

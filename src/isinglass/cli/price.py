@@ -12,7 +12,7 @@ EXAMPLES = (
     "isinglass price gpt-4o,gpt-4o-mini --requests 50000 --in 2000 --out 500",
     "isinglass price gpt-4o,groq/llama-70b --in 1500 --out 1000 --on 2025-03-01",
     "isinglass price gpt-4o,gpt-4o-mini --requests 100000 --in 150 --out 200 --variations 3 --save costs.csv",
-    "isinglass price plan examples/support_chatbot.toml --target 50% --save plan.xlsx",
+    "isinglass price plan examples/workloads/support_chatbot.toml --target 50% --save plan.xlsx",
     "isinglass price list",
     'isinglass price text "GPT-4 costs $10/M tokens" --with gpt-4o,gpt-5',
 )

@@ -13,9 +13,9 @@ from isinglass.cli.verb import at_least, option, verb
 from isinglass.core.errors import ConfigError
 
 EXAMPLES = (
-    "isinglass price breakeven examples/support_chatbot.toml",
-    "isinglass price breakeven examples/support_chatbot.toml --after --target 50%",
-    "isinglass price breakeven examples/support_chatbot.toml --measure smollm2 --batch 8",
+    "isinglass price breakeven examples/workloads/support_chatbot.toml",
+    "isinglass price breakeven examples/workloads/support_chatbot.toml --after --target 50%",
+    "isinglass price breakeven examples/workloads/support_chatbot.toml --measure smollm2 --batch 8",
 )
 app = verb("breakeven", EXAMPLES, notes=["The machine stands in the workload's table [hardware]; --measure takes the speed of this one."])
 
@@ -40,7 +40,7 @@ def price_breakeven(
 
     asked = read_workload(workload)
     if asked.hardware is None:
-        raise ConfigError(f"{workload}: no table [hardware]", hint="examples/support_chatbot.toml shows one")
+        raise ConfigError(f"{workload}: no table [hardware]", hint="examples/workloads/support_chatbot.toml shows one")
     hardware = asked.hardware
     if measure is not None:
         with output.working(f"measuring {measure}"):

@@ -12,15 +12,15 @@ from isinglass.cli.verb import option, verb
 from isinglass.core.errors import ConfigError
 
 EXAMPLES = (
-    "isinglass price plan examples/support_chatbot.toml --target 50%",
-    "isinglass price plan examples/support_chatbot.toml --target 70% --most high --save plan.xlsx",
+    "isinglass price plan examples/workloads/support_chatbot.toml --target 50%",
+    "isinglass price plan examples/workloads/support_chatbot.toml --target 70% --most high --save plan.xlsx",
 )
 NOTES = [
     "Savings are taken in order of their risk until the target is reached; the others are told with the reason.",
     "isinglass explain savings.routing tells what one does. --save plan.xlsx writes a workbook with live formulas.",
 ]
 app = verb("plan", EXAMPLES, notes=NOTES)
-Workload = Annotated[Path, option("A workload in TOML; examples/support_chatbot.toml shows every key.")]
+Workload = Annotated[Path, option("A workload in TOML; examples/workloads/support_chatbot.toml shows every key.")]
 
 
 def ratio(text: str) -> float:

@@ -19,7 +19,8 @@ import importlib.util
 import inspect
 import operator
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -34,6 +35,7 @@ from isinglass.core.errors import VariantError, unknown
 T = TypeVar("T")
 _AS_ANNOTATED = ConfigDict(strict=True, arbitrary_types_allowed=True)  # an int may stand for a float, nothing else is converted
 ENTRY_POINTS = "isinglass.variants"
+_USER = "isinglass_user_"  # how the modules of the user's files begin
 # a quoted text, which is left alone, or the path of a Python file
 _QUOTED_OR_FILE = re.compile(r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|[\w./~-]*[\w-]\.py\b""")
 
@@ -275,12 +277,25 @@ def _entry_points(family: str) -> dict[str, metadata.EntryPoint]:
     return {e.name.partition(".")[2]: e for e in found if e.name.partition(".")[0] == family}
 
 
+def user_files(objects: Iterable[Any]) -> list[Path]:
+    """The files of the user's that the classes of objects come from; another process imports them before it unpickles such objects."""
+    modules = (sys.modules[type(one).__module__] for one in objects)
+    return [Path(str(module.__file__)) for module in modules if module.__name__.startswith(_USER)]
+
+
+def import_user_files(paths: Iterable[Path]) -> None:
+    """Import files as `Family` does when their path is given."""
+    for path in paths:
+        _user_file(path)
+
+
 @cache
 def _user_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"isinglass_user_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(_USER + path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise VariantError(f"no file {str(path)!r}", hint="give the path of a Python file that defines build(dims, ...)")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where pickle looks for its classes
     spec.loader.exec_module(module)
     if not callable(getattr(module, "build", None)):
         raise VariantError(f"{str(path)!r} defines no function build(dims, ...)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 import threading
 from collections import deque
@@ -16,7 +17,7 @@ from typing import Any
 
 from isinglass.core.config import read_toml
 from isinglass.core.errors import ConfigError
-from isinglass.core.variants import Call, parse
+from isinglass.core.variants import Call, import_user_files, parse, user_files
 from isinglass.data.records import Record
 from isinglass.data.step import CorpusStep, Dropped, Item, Kept, Outcome, Passed, Step, TextStep, Verdict
 from isinglass.data.steps import family
@@ -140,7 +141,9 @@ def _in_processes(outcomes: Iterator[Outcome], steps: Sequence[TextStep], field:
     del first
     # "spawn": a fork of a process with threads may hang
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(tuple(steps), field))
+    pool = ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_start, initargs=(user_files(steps), pickle.dumps(tuple(steps)), field)
+    )
     running: deque[Future[list[Outcome]]] = deque()
     try:
         for chunk in iter(lambda: list(islice(whole, _CHUNK)), []):
@@ -174,9 +177,10 @@ class _Worker:
     field = ""
 
 
-def _start(steps: tuple[TextStep, ...], field: str) -> None:
+def _start(files: Sequence[Path], steps: bytes, field: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where they were not started by the main thread
-    _Worker.steps, _Worker.field = steps, field
+    import_user_files(files)  # before their classes are asked for
+    _Worker.steps, _Worker.field = pickle.loads(steps), field
 
 
 def _judge_chunk(chunk: list[Outcome]) -> list[Outcome]:

@@ -4,6 +4,7 @@ What: uses the provider's batch interface.
 Why: batch prices are half of the usual ones at most providers.
 Math: the same tokens at batch prices
 Cost: the answer may take 24 hours, so nothing that a person waits for
+Used by: evaluation, labelling, summaries over night
 Source: the providers' pages of prices; prices.toml has a batch price where one is published
 """
 

@@ -4,6 +4,8 @@ What: draws the requests that take part in the comparison; all others get one an
 Why: a test of variants needs some thousand requests, not all of them.
 Math: variations_share of the requests with n answers, the rest with one
 Cost: the comparison takes longer to gather as many ratings
+Used by: tests of variants on a part of the users
+Source: the workload's own figures; isinglass price plan works them out
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ What: sets `n` of the request to the number of variations.
 Why: as separate requests, each variation pays for the prompt again.
 Math: one prompt in place of n
 Cost: nothing where the provider offers it; some answer one only
+Used by: several drafts or variations of one answer
 Source: OpenAI's interface takes n; Groq's documents that only n = 1 is supported
 """
 

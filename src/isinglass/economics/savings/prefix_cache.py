@@ -4,6 +4,7 @@ What: puts what is the same in every request (instructions, examples, documents)
 Why: the provider keeps the keys and values of that prefix and does not compute them again.
 Math: prefix_tokens at the rate of cached input, in the provider's steps, from its least length on
 Cost: nothing; a prefix shorter than the provider's least length gains nothing
+Used by: long instructions, examples and documents that come first in each prompt
 Source: prices.toml has each provider's rate and rule (OpenAI: from 1,024 tokens on, in steps of 128)
 """
 

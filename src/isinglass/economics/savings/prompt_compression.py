@@ -4,6 +4,7 @@ What: leaves out words that carry little (stop words by rule, or words that a sm
 Why: every request pays for its input. It is worth most where prompts are long: retrieved passages, histories, instructions.
 Math: tokens_in * kept
 Cost: at most the share of the bill that the input has; what is left out may be missed
+Used by: retrieval with long passages, agents with long histories
 Paper: Jiang et al. 2023, LLMLingua (the words that a small model finds easy to guess go first)
 """
 

@@ -4,6 +4,7 @@ What: keeps answers by the question's text (exact), or by its meaning (semantic:
 Why: support questions repeat. A hit costs nothing and is there at once.
 Math: requests * (1 - hit_rate)
 Cost: storage; a semantic cache also needs a vector of each question, which a small local model gives
+Used by: support desks, search, anything whose questions repeat
 Source: the hit rate is measured on a stream of questions: isinglass price cache
 """
 

@@ -4,6 +4,7 @@ What: a small classifier reads the question and chooses the model.
 Why: most questions to a support desk are simple, and a small model answers them as well.
 Math: share of the requests at the prices of `to`, the rest as before
 Cost: the classifier's mistakes: a hard question sent to the small model. Its own computing time is a few milliseconds here
+Used by: gateways in front of several models
 Paper: Chen et al. 2023, FrugalGPT; Ong et al. 2024, RouteLLM
 """
 

@@ -4,6 +4,8 @@ What: asks for brevity in the instruction and ends answers at a limit of tokens.
 Why: output costs several times as much as input, so it is most of the bill of a chatbot.
 Math: tokens_out * kept
 Cost: an answer that is cut may lack its end; the limit is set above what the instruction asks for
+Used by: chatbots, where the output is most of the bill
+Source: the workload's own figures; isinglass price plan works them out
 """
 
 from collections.abc import Sequence

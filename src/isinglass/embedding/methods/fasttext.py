@@ -4,6 +4,7 @@ What: a word's vector is the mean of its own row and of the rows of its n-grams.
 Why: "walked" and "walking" learn from each other, and a word that was never seen still has parts that were.
 Math: v(word) = mean of z over the word and its n-grams of 3 to 6 letters; the loss is word2vec's
 Cost: more rows are read and taught for each word; n-grams share `buckets` rows by their hash
+Used by: languages with many word forms, misspelt text, classification on small machines
 Paper: Bojanowski et al. 2017, Enriching Word Vectors with Subword Information
 """
 

@@ -4,6 +4,7 @@ What: counts all pairs within a window once, nearer pairs for more, and fits pro
 Why: the ratios of such counts carry meaning, and the counts hold all that the corpus says of pairs.
 Math: sum over pairs of f(X) (w . c + b_w + b_c - log X)^2, f(X) = min(1, (X / x_max)^0.75); the vector is w + c
 Cost: one pass over the corpus for the counts; then each epoch costs as many products as there are different pairs
+Used by: the embedding layers before 2018, beside word2vec
 Paper: Pennington, Socher and Manning 2014, GloVe: Global Vectors for Word Representation
 """
 

@@ -1,0 +1,1 @@
+"""Finding passages that answer a question, and answering from them."""
