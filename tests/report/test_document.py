@@ -210,7 +210,7 @@ def test_an_unknown_suffix_lists_the_known_and_writes_nothing(document, tmp_path
     with pytest.raises(ConfigError) as caught:
         document.save(tmp_path / "r.htm")
     assert str(caught.value).splitlines()[0].startswith("unknown document format '.htm' in '")
-    assert str(caught.value).splitlines()[1:] == ["  known: .html, .ipynb, .md", "hint: did you mean '.html'?"]
+    assert str(caught.value).splitlines()[1:] == ["  known: .html, .ipynb, .md, .pdf", "hint: did you mean '.html'?"]
     assert list(tmp_path.iterdir()) == []
 
 

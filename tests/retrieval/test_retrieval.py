@@ -285,3 +285,15 @@ def test_what_cannot_be_is_told(index, make, error, message):
     with pytest.raises(error) as fault:
         make(index)
     assert message in str(fault.value)
+
+
+def test_older_verses_find_their_modern_twins(tmp_path):
+    from isinglass.retrieval.verses import WAYS, search_verses
+
+    said = []
+    found = search_verses(str(tmp_path / "verses"), verses=60, questions=12, tell=said.append)
+    assert [one.way for one in found.ways] == list(WAYS) and found.n_verses == 60 and said
+    assert all(one.first <= one.among_five <= 1 and len(one.seconds) == 12 for one in found.ways)
+    assert max(one.first for one in found.ways) > 0.8 and found.peak_bytes > 1e8
+    with pytest.raises(ConfigError, match="questions = 61"):
+        search_verses(str(tmp_path / "verses"), verses=60, questions=61)

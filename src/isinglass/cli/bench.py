@@ -25,6 +25,7 @@ app.command("isinglass.cli.bench_fine_tuning:app", name="fine-tuning", help="Str
 app.command("isinglass.cli.bench_inspect:app", name="inspect", help="Looking inside: traces and patching maps.")
 app.command("isinglass.cli.bench_train:app", name="train", help="Training beside a plain PyTorch script.")
 app.command("isinglass.cli.bench_embed:app", name="embed", help="Word vectors beside gensim.")
+app.command("isinglass.cli.bench_rag:app", name="rag", help="Retrieval over 31,099 verses.")
 app.command("isinglass.cli.bench_tokenizers:app", name="tokenizers", help="Encoding and training of tokenizers.")
 Counts = Annotated[tuple[int, ...], Parameter(converter=comma_separated(int), n_tokens=1, negative=())]
 

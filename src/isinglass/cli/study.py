@@ -127,6 +127,6 @@ def _result(done: Study, folder: Path, parameters: dict[str, Any], cells: int, s
     lines = [
         f"{readme}: what was found",
         f"{notebook}: {cells} cells, run in {duration(seconds)}",
-        f"{folder / FIGURES}: {len(figures)} figures",
+        *([f"{folder / FIGURES}: {len(figures)} figures"] if figures else []),
     ]
     return Result(data, text="\n".join(lines))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isinglass.core.errors import ConfigError, unknown
 from isinglass.embedding.embeddings import Embeddings
+from isinglass.embedding.similarity import short
 from isinglass.show.figure import Figure
 from isinglass.show.finding import Finding
 from isinglass.show.showable import Showable
@@ -38,9 +39,10 @@ class Projection(Finding):
 
         name = {"pca": "PCA", "tsne": "t-SNE"}[self.method]
         notes = [*self.notes, *([] if self.separation is None else [f"silhouette of the labels in this plane: {self.separation:.2f}"])]
+        names = [short(text, number, limit=18) for number, text in enumerate(self.embeddings.texts, start=1)]
         return scatter(
             self.points[:, 0].tolist(), self.points[:, 1].tolist(), title=f"The texts in a plane: {name}", x=f"{name} 1", y=f"{name} 2",
-            labels=list(self.embeddings.texts), groups=self.labels, command=self.command, notes=notes,
+            labels=names, groups=self.labels, command=self.command, notes=notes,
         )  # fmt: skip
 
     @property

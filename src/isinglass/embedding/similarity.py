@@ -15,8 +15,6 @@ from isinglass.show.finding import Finding
 from isinglass.show.showable import Showable
 from isinglass.show.table import Table
 
-_SHOWN = 28  # characters of a text on an axis
-
 
 @dataclass(frozen=True, eq=False)
 class Similarity(Finding):
@@ -140,11 +138,11 @@ def nearest(items: Embeddings, query: Embeddings, n: int, *, command: str | None
     return Nearest(items, query, places, np.take_along_axis(cosines, places, axis=1), command)
 
 
-def short(text: str, number: int) -> str:
-    """A text as it fits on an axis; numbered, so that two texts never have one name.
+def short(text: str, number: int, *, limit: int = 28) -> str:
+    """A text as it fits on an axis or beside a point; numbered, so that two texts never have one name.
 
     >>> short("The quick brown fox jumps over the dog", 3)
     '3 The quick brown fox jumps …'
     """
     whole = f"{number} {text}"
-    return whole if len(whole) <= _SHOWN else whole[: _SHOWN - 1].rstrip() + " …"
+    return whole if len(whole) <= limit else whole[: limit - 1].rstrip() + " …"

@@ -22,6 +22,7 @@ from isinglass.report.execute import CellDone, Executed, executing
 README = "README.md"
 FIGURES = "figures"
 _FOLDER = Path(__file__).parent
+_FILES = {"embeddings": "bert_embeddings"}  # where an assignment names the notebook
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Study:
     @property
     def notebook(self) -> str:
         """The file name of the notebook that was run."""
-        return f"{self.source.stem.replace('_', '', 1)}.ipynb"
+        return f"{self.source.stem.replace('assignment_', 'assignment', 1)}.ipynb"
 
     def parameters(self) -> dict[str, str]:
         """What can be set, with the defaults as they stand in the source. Raises DataError when the source cannot be read."""
@@ -48,7 +49,7 @@ class Study:
 
 def studies() -> dict[str, Study]:
     """Every study by name: the course's assignments in their order, then the others."""
-    titles = {
+    titles = {  # the course's first, then the others in the order of the assignment that asks for them
         "book-1": "Assignment 1: text and tokens",
         "book-2": "Assignment 2: attention",
         "book-3": "Assignment 3: a GPT from scratch",
@@ -57,6 +58,8 @@ def studies() -> dict[str, Study]:
         "book-5-instruction": "Assignment 5, option B: fine-tuning to follow instructions",
         "book-5-lora": "Assignment 5, option C: fine-tuning with few parameters (LoRA)",
         "alignment": "Alignment on two translations",
+        "embeddings": "BERT embeddings and similarity",
+        "cost": "What a support chatbot costs, and how to halve it",
     }
     return {name: Study(name, title, _source(name)) for name, title in titles.items()}
 
@@ -103,8 +106,8 @@ def studying(name: str, *, out: str | Path, quick: bool = False, **parameters: A
 
 def _source(name: str) -> Path:
     """Where the notebook of a study stands: book-5-lora is `book/assignment_5_lora.py`, alignment is `notebooks/alignment.py`."""
-    folder, assignment = ("book", name.replace("book", "assignment", 1)) if name.startswith("book-") else ("notebooks", name)
-    return _FOLDER / folder / f"{assignment.replace('-', '_')}.py"
+    folder, file = ("book", name.replace("book", "assignment", 1)) if name.startswith("book-") else ("notebooks", _FILES.get(name, name))
+    return _FOLDER / folder / f"{file.replace('-', '_')}.py"
 
 
 def _located(key: str, value: Any) -> Any:
