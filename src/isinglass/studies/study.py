@@ -58,8 +58,16 @@ def studies() -> dict[str, Study]:
         "book-5-instruction": "Assignment 5, option B: fine-tuning to follow instructions",
         "book-5-lora": "Assignment 5, option C: fine-tuning with few parameters (LoRA)",
         "alignment": "Alignment on two translations",
+        "theory": "Transformers in eleven questions",
+        "tokenization": "Three tokenizers on the same texts",
         "embeddings": "BERT embeddings and similarity",
         "cost": "What a support chatbot costs, and how to halve it",
+        "attention": "A position scheme in depth",
+        "design": "An application of language models, designed",
+        "attention-lab": "Which word attends to which",
+        "rag": "Answers with and without retrieval",
+        "internals": "Inside a language model, token by token",
+        "transformers": "From n-grams to Transformers, built and run",
     }
     return {name: Study(name, title, _source(name)) for name, title in titles.items()}
 
