@@ -26,6 +26,9 @@ PICTURES: dict[str, tuple[dict[str, str], int]] = {
     "intervene": ({"text": FRANCE, "corrupted": "The capital of Italy is", "answer": " Paris", "other": " Rome"}, 1000),
     "generate": ({"text": "It was a cold night and", "max_tokens": "40"}, 1000),
     "train": ({"text": "And God said", "steps": "400"}, 1000),
+    "embeddings": ({"text": "something warm to eat"}, 1000),
+    "cost": ({}, 1000),
+    "ask": ({"text": "How long is the warranty on the heating element?"}, 1000),
 }
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
 
@@ -57,6 +60,8 @@ def _take(tab: Page, address: str, page: str) -> None:
         tab.get_by_role("button", name="Start").click()
         tab.get_by_text("of 400, ended").wait_for()
     tab.wait_for_selector("lab-view[data-state=done]")
+    if page == "ask":
+        tab.locator(".lab-said .lab-cite").first.click()
     tab.wait_for_timeout(1000)
     tab.screenshot(path=IMAGES / f"lab-{page}.png")
     print(IMAGES / f"lab-{page}.png")

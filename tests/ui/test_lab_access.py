@@ -17,6 +17,12 @@ PAGES = (
     "/intervene?text=abcd&doing=steer",
     "/generate?text=ab+cd&max_tokens=3",
     "/train?text=ab&folder=nowhere/run",
+    "/embeddings?text=ab+cd&by=bar",
+    "/embeddings?text=ab&view=senses&by=bar",
+    "/embeddings?text=ab&view=words&vectors=nowhere/words.safetensors",
+    "/cost?text=ab",
+    "/ask?text=Who+wrote+Hamlet%3F",
+    "/ask?text=How+long+is+the+warranty+on+heating+elements%3F",
 )
 
 

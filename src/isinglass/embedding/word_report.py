@@ -53,7 +53,7 @@ class WordReport(Finding):
         whole = self.vectors.analogy(expression, self.n, with_inputs=True)
         return [
             {"rank": rank, "its words left out": a.word, "cosine": a.cosine, "all words": b.word, "cosine of it": b.cosine}
-            for rank, (a, b) in enumerate(zip(left_out, whole, strict=True), start=1)
+            for rank, (a, b) in enumerate(zip(left_out, whole, strict=False), start=1)  # of few words one list may be longer
         ]
 
     def _table(self, title: str, rows: list[dict[str, Any]]) -> Table:

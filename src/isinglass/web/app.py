@@ -39,16 +39,20 @@ _PING_SECONDS = 15  # a comment on idle streams, by which a tab that has gone is
 
 @dataclass(frozen=True)
 class Lab:
-    """The routes. `model` is what the page opens with."""
+    """The routes. `model` is what the page opens with, `documents` a folder for the page Ask (empty: the project's own collection)."""
 
     jobs: Jobs
     model: str
+    documents: str = ""
 
     def page(self, request: Request) -> Response:
         """The one document; which page it shows is decided by the address, in the browser."""
         if request.path_params.get("page", "") not in ("", *PAGES):
             return RedirectResponse("/")
-        boot = {"pages": PAGES, "model": self.model, "models": _models(self.model), "vega": f"/{files.vega_address()}"}
+        boot = {
+            "pages": PAGES, "model": self.model, "models": _models(self.model), "documents": self.documents,
+            "vega": f"/{files.vega_address()}",
+        }  # fmt: skip
         preloads = "".join(f'<link rel="modulepreload" href="/static/{embed.text(name)}">' for name in files.modules() if "/" not in name)
         html = files.own()["index.html"].replace("{version}", embed.text(isinglass.__version__)).replace("{preloads}", preloads)
         return _text(request, html.replace("{boot}", embed.script_json(boot)), files.kind(".html"), cache="no-store")
@@ -110,7 +114,7 @@ class Lab:
         ]
 
 
-def create_app(*, model: str, token: str, port: int) -> Starlette:
+def create_app(*, model: str, token: str, port: int, documents: str = "") -> Starlette:
     """The application for a server that listens on 127.0.0.1:`port`; its worker process lives as long as it does."""
     jobs = Jobs()
 
@@ -120,7 +124,7 @@ def create_app(*, model: str, token: str, port: int) -> Starlette:
             yield
 
     guard = Middleware(Guard, token=token, port=port)
-    app = Starlette(routes=Lab(jobs, model).routes, middleware=[guard, Middleware(Compress)], lifespan=lifespan)
+    app = Starlette(routes=Lab(jobs, model, documents).routes, middleware=[guard, Middleware(Compress)], lifespan=lifespan)
     app.state.jobs = jobs
     return app
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MODELS = 3  # kept at a time: one to look at, one to compare it with, one that is training
 TOKENIZERS = 12
+INDEXES = 2  # of documents, with what was looked at again
 RESULTS = 3  # of 512 tokens the attention of a small model takes 280 MB
 
 
@@ -46,8 +47,8 @@ class Bench:
 
     def __init__(self) -> None:
         self._models, self._tokenizers = Kept(MODELS), Kept(TOKENIZERS)
-        self.results = Kept(RESULTS)
-        self.training: set[str] = set()  # folders in which a run is going on
+        self.results, self.indexes = Kept(RESULTS), Kept(INDEXES)
+        self.training: set[str] = set()  # folders and files that are just being made
 
     def model(self, name: str) -> Iterator[Working]:
         """Load a model unless it is here: `lm = yield from bench.model(name)`. A folder that has changed is read again."""

@@ -8,4 +8,7 @@ PAGES = {
     "intervene": "Intervene",
     "generate": "Generate",
     "train": "Train",
+    "embeddings": "Embeddings",
+    "cost": "Cost",
+    "ask": "Ask",
 }

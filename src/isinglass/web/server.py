@@ -26,15 +26,15 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
-def serve(*, model: str, port: int, ready: Callable[[str], None]) -> None:
-    """Run the lab. `ready` gets its address, with the token, once it answers. `port` 0 takes a free one.
+def serve(*, model: str, port: int, ready: Callable[[str], None], documents: str = "") -> None:
+    """Run the lab. `ready` gets its address, with the token, once it answers. `port` 0 takes a free one; `documents` is a folder to ask.
 
     Raises ConfigError for a port that is taken. Ctrl-C ends the worker too and raises KeyboardInterrupt.
     """
     listener = _listen(port)
     number = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)
-    app = create_app(model=model, token=token, port=number)
+    app = create_app(model=model, token=token, port=number, documents=documents)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=_LEAVE_SECONDS, server_header=False, lifespan="on"
     )

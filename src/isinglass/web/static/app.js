@@ -24,6 +24,9 @@ const away = document.body.appendChild(make("div", { class: "lab-away", "aria-hi
 let state = read();
 let described = "";
 let architecture = "";
+// What a page says of itself: `verb` (or `verbs` by view), `lead`, `options`, `given(options)` for the verb; `empty` and `example`, or
+// `textless` where it needs no text; `bar` names the bar's field and button; `open` the groups of options that are not folded; `modelless`
+// where the bar's model is not used; `live`, `lasting`; and the hooks `mount`, `shown`, `preview`, `submit`, `back`, `reruns`.
 /** @type {any} */ let page = null;
 /** @type {any} */ let view = null;
 
@@ -90,8 +93,12 @@ async function follow() {
     const { name } = option;
     const control = option.build(optionsOf(state)[name], (/** @type {string} */ value) => page.preview?.(view, name, value, lab), (/** @type {string} */ value) => lab.set({ [name]: value }, { run: page.reruns?.(name) ?? true }));
     Object.assign(control, { option });
-    controls.append(control);
+    shelf(controls, option.group).append(control);
   }
+  const { label = "Text", button = "Run", hint = "" } = page.bar ?? {};
+  /** @type {HTMLElement} */ (form.querySelector(".lab-text>span")).textContent = label;
+  /** @type {HTMLElement} */ (form.querySelector(".lab-run")).textContent = button;
+  text.placeholder = hint;
   main.replaceChildren(make("h1", {}, boot.pages[wanted]), make("p", { class: "lab-lead" }, page.lead), ...(controls.childElementCount ? [controls] : []), view);
   fitOptions();
   drawRail();
@@ -100,18 +107,26 @@ async function follow() {
   run();
 }
 
+/** Where an option stands: beside the others, or in a group that can be folded. @param {HTMLElement} controls @param {string} [group] */
+function shelf(controls, group) {
+  if (!group) return controls;
+  const known = [...controls.querySelectorAll("details")].find((one) => one.dataset.group === group);
+  if (known) return known;
+  return controls.appendChild(make("details", { class: "lab-group", "data-group": group, open: page.open?.includes(group) }, make("summary", {}, group)));
+}
+
 /** Run the page on the state, or show how to begin. */
 function run() {
   const [shown, on] = [page, view]; // another page may be there when a result comes
   on.state = state;
-  if (!state.text) {
+  if (!state.text && !page.textless) {
     view.empty(make("p", {}, page.empty), make("button", { type: "button", class: "lab-example", click: () => go({ text: page.example }) }, page.example));
     describe();
     return;
   }
   on.run(page.verbs?.[lab.options.view] ?? page.verb, { text: state.text, model: state.model, ...page.given?.(lab.options) ?? numbers(lab.options) }, {
     shown: (/** @type {HTMLElement} */ place, /** @type {any} */ message, /** @type {HTMLElement | undefined} */ before) => shown.shown?.(on, place, message, lab, before),
-    done: describe,
+    done: page.modelless ? undefined : describe,
   });
 }
 
@@ -159,10 +174,12 @@ async function describe() {
 
 /** Options are there only where they say something: some to one architecture alone, some to one view of the page. */
 function fitOptions() {
-  for (const control of /** @type {NodeListOf<any>} */ (main.querySelectorAll(".lab-options > *"))) {
+  for (const control of /** @type {NodeListOf<any>} */ (main.querySelectorAll(".lab-options > *, .lab-group > *"))) {
+    if (!control.option) continue; // a group, or its title
     const { only = architecture, when } = control.option;
     control.hidden = only !== architecture || when?.(lab.options) === false;
   }
+  for (const group of main.querySelectorAll(".lab-group")) /** @type {HTMLElement} */ (group).hidden = !group.querySelector(":scope > :not(summary, [hidden])");
 }
 
 function grow() {

@@ -31,3 +31,14 @@ export function exact(value) {
   if (typeof value !== "number" || Number.isInteger(value)) return String(value);
   return Math.abs(value) < 1e-4 && value !== 0 ? value.toExponential(4) : String(Number(value.toPrecision(6)));
 }
+
+/** A button that hands over a file; null as its content is none. @param {string} label @param {string} name of the file @param {() => BlobPart | null | Promise<BlobPart | null>} content @param {string} kind @returns {HTMLElement} */
+export function download(label, name, content, kind) {
+  return make("button", { type: "button", class: "lab-download", click: async () => {
+    const made = await content();
+    if (made === null) return;
+    const link = make("a", { href: URL.createObjectURL(new Blob([made], { type: kind })), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  } }, label);
+}

@@ -57,9 +57,18 @@ class Inspector extends HTMLElement {
 
   /** @param {HTMLElement} figure @param {Record<string, unknown>} datum */
   mark(figure, datum) {
-    const values = Object.entries(datum).filter(([name, value]) => !HIDDEN.test(name) && value !== "" && typeof value !== "object");
+    const values = Object.entries(datum).filter(([name, value]) => !HIDDEN.test(name) && value !== "" && typeof value !== "object").map(whole(figure));
     if (values.length) this.show(figure.getAttribute("aria-label") ?? "Figure", values);
   }
+}
+
+/** Texts have no room in a chart: there they begin with their number, here they are whole. @param {HTMLElement} figure */
+function whole(figure) {
+  const texts = /** @type {any} */ (figure.closest(".lab-slot"))?.texts;
+  return (/** @type {[string, unknown]} */ [name, value]) => {
+    const number = texts && typeof value === "string" ? value.match(/^\d+(?= )/)?.[0] : undefined;
+    return /** @type {[string, unknown]} */ ([name, number ? `${number} ${texts[Number(number) - 1]}` : value]);
+  };
 }
 
 customElements.define("lab-inspector", Inspector);

@@ -1,16 +1,30 @@
 // @ts-check
 // The controls of a page's options. Each is a value in the address; `input` is for what can be shown at once, `change` for what runs.
 
-import { make } from "./dom.js";
+import { debounced, make } from "./dom.js";
+
+const TYPING = 300; // milliseconds of quiet before a number that is typed runs
+const LONGEST = 12000; // characters of lines, which stand in the address
 
 /**
- * @typedef {{name: string, initial: string, build: (value: string, input: (value: string) => void, change: (value: string) => void) => HTMLElement, only?: string, when?: (options: Record<string, string>) => boolean}} Option
+ * @typedef {{name: string, initial: string, build: (value: string, input: (value: string) => void, change: (value: string) => void) => HTMLElement, only?: string, when?: (options: Record<string, string>) => boolean, group?: string}} Option
  */
 
 /** A whole number. @param {string} name @param {string} label @param {number} initial @param {{min?: number, max?: number}} [limits] @returns {Option} */
 export function number(name, label, initial, limits = {}) {
   return { name, initial: String(initial), build: (value, _, change) => field(label, make("input", {
     type: "number", name, value, ...limits, change: (/** @type {any} */ event) => event.target.reportValidity() && event.target.value && change(event.target.value) })) };
+}
+
+/** A number that is followed while it is typed; it need not be whole. @param {string} name @param {string} label @param {number} initial @param {{min?: number, max?: number, step?: number | string}} [limits] @param {(input: HTMLInputElement) => Node[]} [beside] what stands beside it @returns {Option} */
+export function amount(name, label, initial, limits = {}, beside = () => []) {
+  return { name, initial: String(initial), build: (value, _, change) => {
+    const follow = debounced(() => input.isConnected && input.value !== "" && input.checkValidity() && change(input.value), TYPING);
+    const input = make("input", { type: "number", name, value, step: "any", ...limits, input: follow, change: () => input.reportValidity() });
+    const shown = field(label, input);
+    const more = beside(input);
+    return more.length ? make("div", { class: "lab-beside" }, shown, ...more) : shown;
+  } };
 }
 
 /** A number on a line. @param {string} name @param {string} label @param {number} initial @param {{min: number, max: number, step: number}} limits @returns {Option} */
@@ -59,10 +73,22 @@ export function token(name, label, nothing) {
   make("datalist", { id: `${name}-offers` })) };
 }
 
-/** Words. @param {string} name @param {string} label @param {string} [initial] @returns {Option} */
-export function words(name, label, initial = "") {
-  return { name, initial, build: (value, _, change) => field(label, make("input", { name, value, spellcheck: "false", autocomplete: "off",
+/** Words. @param {string} name @param {string} label @param {string} [initial] @param {string} [nothing] what stands there when it is empty @returns {Option} */
+export function words(name, label, initial = "", nothing = "") {
+  return { name, initial, build: (value, _, change) => field(label, make("input", { name, value, placeholder: nothing || null, spellcheck: "false", autocomplete: "off",
     change: (/** @type {any} */ event) => change(event.target.value) })) };
+}
+
+/** Lines of text. @param {string} name @param {string} label @param {string} nothing what stands there when it is empty @returns {Option} */
+export function lines(name, label, nothing) {
+  return { name, initial: "", build: (value, _, change) => {
+    const area = make("textarea", { name, rows: Math.min(8, Math.max(2, value.split("\n").length)), maxlength: LONGEST, placeholder: nothing, spellcheck: "false",
+      change: () => change(area.value.trim()) });
+    area.value = value;
+    const shown = field(label, area);
+    shown.classList.add("lab-lines");
+    return shown;
+  } };
 }
 
 /** An option that is there for models of one architecture alone. @param {string} architecture @param {Option} option @returns {Option} */
@@ -75,7 +101,12 @@ export function during(when, option) {
   return { ...option, when };
 }
 
+/** Options in a part of the page that can be folded. @param {string} group its title @param {...Option} options */
+export function grouped(group, ...options) {
+  return options.map((option) => ({ ...option, group }));
+}
+
 /** @param {string} label @param {...Node} inner */
-function field(label, ...inner) {
+export function field(label, ...inner) {
   return make("label", { class: "lab-option" }, make("span", {}, label), ...inner);
 }

@@ -14,6 +14,7 @@ from pydantic import Field
 from isinglass.core.errors import CheckpointError
 from isinglass.web.bench import Bench
 from isinglass.web.events import Event, Working
+from isinglass.web.expressions import named
 from isinglass.web.verb import Verb
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ class Request(Verb):
     @property
     def _values(self) -> dict[str, Any]:
         """What is to be trained, as the values of a recipe."""
-        fresh: dict[str, Any] = {"model": self.preset, "tokenizer": self.tokenizer}
+        preset = named(self.preset, "model", command="isinglass train")
+        tokenizer = named(self.tokenizer, "tokenizer", command="isinglass train")
+        fresh: dict[str, Any] = {"model": preset, "tokenizer": tokenizer}
         tuned: dict[str, Any] = {"model": {"load": self.model}, "adapter": f"lora(rank={self.rank})"}
         return {
             **(fresh if self.preset else tuned),
