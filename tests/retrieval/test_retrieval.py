@@ -22,7 +22,7 @@ from isinglass.core.errors import ConfigError, DataError, EngineError
 from isinglass.metrics.retrieval import ndcg, recall, reciprocal_rank
 from isinglass.retrieval.answerer import Answerer, Endpoint, Extract, Local
 from isinglass.retrieval.ask import REFUSAL, ask
-from isinglass.retrieval.chunk import Chunk, chunks, sentences
+from isinglass.retrieval.chunk import Chunk, chunks
 from isinglass.retrieval.citations import citations
 from isinglass.retrieval.compare import side_by_side
 from isinglass.retrieval.documents import COLLECTION, SourceText, read_folder
@@ -185,6 +185,7 @@ KILLED = """
 import sys, time
 from isinglass.retrieval.documents import SourceText
 from isinglass.retrieval.index import make_index
+from isinglass.text.sentences import sentences
 def tell(done, total):
     print(done, flush=True)
     time.sleep(0.2)
@@ -196,7 +197,7 @@ def test_an_index_survives_a_kill_while_it_is_written(tmp_path):
     place = str(tmp_path / "index")
     make_index(place, [SourceText("old.md", "The old index stands.")])
     process = subprocess.Popen([sys.executable, "-c", KILLED, place], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline().strip() == "64"
+    assert process.stdout is not None and process.stdout.readline().strip() == "512"
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     process.stdout.close()

@@ -13,8 +13,9 @@ from isinglass.core.errors import ConfigError, EngineError, ExtraMissing
 from isinglass.embedding.contextual import embed
 from isinglass.generation.chat import reply
 from isinglass.generation.lm import LM
-from isinglass.retrieval.chunk import Chunk, sentences
+from isinglass.retrieval.chunk import Chunk
 from isinglass.retrieval.prompt import messages
+from isinglass.text.sentences import sentences
 
 KEY = "OPENAI_API_KEY"
 

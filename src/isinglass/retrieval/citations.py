@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isinglass.retrieval.chunk import Chunk, sentences
+from isinglass.retrieval.chunk import Chunk
+from isinglass.text.sentences import sentences
 
 _MARK = re.compile(r"\[(\d+)\]")
 _WORD = re.compile(r"[^\W_]+")
-SUPPORTED = 0.6  # of a statement's words; measured on the project's questions, where a right passage has more and a wrong one less
+SUPPORTED = 0.6  # of a statement's words: most, but not all, since a model may put a sentence in its own words
 
 
 @dataclass(frozen=True)

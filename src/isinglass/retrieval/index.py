@@ -21,7 +21,7 @@ from isinglass.retrieval.store import Card, Scored, Store, open_store, write
 
 T = TypeVar("T")
 Way = Literal["dense", "words", "hybrid", "rerank"]
-_BATCH = 64  # passages that are embedded and written at once
+_BATCH = 512  # passages that are embedded and written at once: enough for texts of like length to be found for each pass of the model
 _CANDIDATES = 30  # of each order that a hybrid joins
 _REMEMBERED = 512  # passages whose tokens' vectors are kept, 150 kB each
 

