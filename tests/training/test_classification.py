@@ -23,7 +23,8 @@ from isinglass.models.heads.classification import Classification as Head
 from isinglass.nn.attention.slots import Slots
 from isinglass.training import objectives
 from isinglass.training.loop import train
-from isinglass.training.objectives.classification import HEAD, Classification, LabelBatch, Labelled, ids_of, padded
+from isinglass.training.objectives.classification import HEAD, Classification, LabelBatch, Labelled, ids_of
+from isinglass.training.padding import padded
 
 TEXTS = ["see you at home", "WIN a prize now", "call me", "free prize, call now!", "ok", "are you at home?"]
 LABELS = ["ham", "spam", "ham", "spam", "ham", "ham"]

@@ -156,7 +156,7 @@ def test_the_sum_of_both_losses_is_that_of_transformers(tmp_path: Path) -> None:
 def test_alone_with_padding_it_is_that_of_transformers(tmp_path: Path) -> None:
     theirs = make("BertForNextSentencePrediction")
     lm = ig.load(save(theirs, tmp_path))
-    from isinglass.training.objectives.classification import padded
+    from isinglass.training.padding import padded
 
     ids, slots = padded([[5, 6, 7, 8], [9, 10, 11, 12, 13, 14], [15, 16, 17]])
     segments, labels = (torch.arange(6) > 2).long().expand(3, -1), torch.tensor([1, 0, 1])

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from isinglass.cli.output import Output, Result
 from isinglass.cli.verb import option, verb
 from isinglass.core.config import with_overrides
-from isinglass.core.errors import ConfigError
+from isinglass.core.errors import ConfigError, IsinglassError
 from isinglass.core.units import duration
 from isinglass.show.table import Table
 
@@ -26,7 +26,9 @@ EXAMPLES = (
     "isinglass study book-1 --out book/1",
     "isinglass study book-1 --out book/mine --data my-novel.txt",
     "isinglass study book-2 --out book/2 --quick --seed 1",
+    "isinglass study all --out out/studies --set name=ada",
 )
+EVERYTHING = "all"
 app = verb(
     "study",
     EXAMPLES,
@@ -56,7 +58,7 @@ def list_(
 
 @app.default
 def study(
-    name: Annotated[str, Parameter(help="One of: isinglass study list.")],
+    name: Annotated[str, Parameter(help="One of: isinglass study list; or all, which makes the whole hand-in with its ZIP.")],
     /,
     *,
     out: Annotated[Path, option("The folder that is written; an earlier run of the same study there is replaced.")],
@@ -77,7 +79,12 @@ def study(
     given = with_overrides({key: value for key, value in named.items() if value is not None}, set)
     for key in ("name", "out", "quick"):
         if key in given:
+            if (key, name) == ("name", EVERYTHING):
+                continue
             raise ConfigError(f"--set {key}: this is no parameter of a study", hint="isinglass study NAME --out FOLDER --quick")
+    if name == EVERYTHING:
+        _everything(out, given, quick, output)
+        return
     events = studying(name, out=out, quick=quick, **given)
     with _progress(output, name) as tell, closing(events):  # type: ignore[type-var] # a generator
         for event in events:
@@ -85,6 +92,39 @@ def study(
                 cells = event.total
                 tell(event)
     output.emit(_result(studies()[name], out, {**given, "quick": quick}, cells, time.perf_counter() - began))
+
+
+def _everything(out: Path, given: dict[str, Any], quick: bool, output: Output) -> None:
+    """Every study of the assignments in one tree. Raises IsinglassError at the end when one of them failed."""
+    from isinglass.report.execute import CellDone
+    from isinglass.studies.everything import AllDone, Began, Done, all_studies
+
+    found = None
+    with closing(all_studies(out=out, quick=quick, **given)) as events:  # type: ignore[type-var] # a generator
+        for event in events:
+            match event:
+                case Began(study, number, total):
+                    output.say(f"{study}: study {number} of {total}")
+                case CellDone():
+                    output.say(f"  cell {event.number} of {event.total}: {duration(event.seconds)}")
+                case Done(study, folder, seconds, fault):
+                    output.say(f"{study}: {'done' if fault is None else f'not whole: {fault.message}'}, {duration(seconds)}, {folder}")
+                case AllDone():
+                    found = event
+    assert found is not None  # the last event
+    rows = [
+        {"study": one.study, "folder": str(one.folder), "seconds": round(one.seconds, 1), "whole": "yes" if one.fault is None else "no"}
+        for one in found.studies
+    ]
+    table = Table(rows, title="All studies", units={"seconds": "seconds"}, notes=[f"to hand in: {found.zip}"])
+    output.emit(Result({"folder": str(found.folder), "zip": str(found.zip), "studies": rows}, parts=[table]))
+    failed = [one for one in found.studies if one.fault is not None]
+    if failed:
+        raise IsinglassError(
+            f"{len(failed)} of {len(found.studies)} studies are not whole",
+            details=[f"{one.study}: {one.fault.message}" for one in failed if one.fault is not None],
+            hint="isinglass study NAME --out FOLDER runs one by itself",
+        )
 
 
 @contextmanager

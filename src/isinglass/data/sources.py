@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from isinglass.core.errors import DataError, unknown
-from isinglass.data import bible
+from isinglass.data import bible, reviews
 from isinglass.data.formats import READERS, SUFFIXES, Reading, Unit
 from isinglass.data.records import Record
 
 #: What `isinglass data prepare` calls the file of what it dropped; a folder is read without it.
 DROPPED = "dropped.jsonl"
+CORPORA = (*bible.CORPORA, reviews.NAME)
 
 
 def read(
@@ -20,8 +21,8 @@ def read(
     """The records of a source, one by one, so that a corpus need not fit into memory.
 
     `source` is a file, a folder (every file of a known suffix in it and below, in order of path), or a corpus by name: `kjv`, `web`,
-    `kjv-web` (verses of both, aligned). A file of the same name as a corpus is read as `./kjv`. `format` (txt, jsonl, csv, tsv, json)
-    comes from the suffix when it is not given.
+    `kjv-web` (verses of both, aligned), `reviews` (of films, labelled positive and negative). A file of the same name as a corpus is
+    read as `./kjv`. `format` (txt, jsonl, csv, tsv, json) comes from the suffix when it is not given.
 
     `unit` says what one record of plain text is: the whole file (the default), a paragraph (lines up to an empty one) or a line; of a
     Bible a book, a chapter or a verse (the default). `columns` names the columns of a csv or tsv file without a heading, such as the
@@ -43,7 +44,7 @@ def read(
 
 def is_corpus(source: str | Path) -> bool:
     """Whether a source is a corpus by name, and not a path."""
-    return isinstance(source, str) and source in bible.CORPORA
+    return isinstance(source, str) and source in CORPORA
 
 
 def files(folder: Path, format: str | None = None) -> list[Path]:
@@ -54,13 +55,13 @@ def files(folder: Path, format: str | None = None) -> list[Path]:
 
 
 def _records(source: str | Path, format: str | None, columns: tuple[str, ...] | None, unit: Unit | None) -> Iterator[Record]:
-    if isinstance(source, str) and source in bible.CORPORA:
-        yield from bible.read(source, unit or "line")
+    if is_corpus(source):
+        yield from reviews.read() if source == reviews.NAME else bible.read(str(source), unit or "line")
         return
     path = Path(source).expanduser()
     if not path.exists():
         hint = "give the path of a file or folder, or the name of a corpus"
-        fault = unknown("source", str(source), bible.CORPORA, error=DataError)
+        fault = unknown("source", str(source), CORPORA, error=DataError)
         raise DataError(f"{fault.message}: there is no such file, folder or corpus", details=fault.details, hint=fault.hint or hint)
     if path.is_dir():
         for file in files(path, format):

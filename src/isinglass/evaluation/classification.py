@@ -21,7 +21,8 @@ from isinglass.models.headed import HeadedModel
 from isinglass.models.heads.classification import Classification as Head
 from isinglass.show.showable import Showable
 from isinglass.show.table import Table
-from isinglass.training.objectives.classification import HEAD, ids_of, label_of, padded
+from isinglass.training.objectives.classification import HEAD, ids_of, label_of
+from isinglass.training.padding import padded
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 

@@ -6,8 +6,6 @@ A batch of unequal prompts is padded on the left; padding is told to attention t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
-from operator import add
 from typing import Any, cast, overload
 
 import torch
@@ -16,7 +14,7 @@ from isinglass.core.errors import EngineError
 from isinglass.generation.decoding import Job, Procedure
 from isinglass.generation.lm import LM
 from isinglass.generation.prompts import Prompt, as_list, encode_prompts, is_single, pad_left
-from isinglass.generation.results import Generation, Timings, TokenOut
+from isinglass.generation.results import Generation, TokenOut
 from isinglass.generation.sampling import Chooser, Strategy, choose_strategy
 from isinglass.generation.writer import Writer
 from isinglass.nn.attention.slots import Slots
@@ -100,20 +98,5 @@ def generate(lm: LM, prompt: Prompt | Sequence[Prompt], **options: Any) -> Gener
     events: list[list[TokenOut]] = [[] for _ in prompts]
     for event in generating(lm, prompts, **options):
         events[event.row].append(event)
-    results = [_collect(lm, one, row) for one, row in zip(prompts, events, strict=True)]
+    results = [Generation.of(lm.encode(one), row) for one, row in zip(prompts, events, strict=True)]
     return results[0] if is_single(prompt) else results
-
-
-def _collect(lm: LM, prompt: Prompt, events: list[TokenOut]) -> Generation:
-    last = events[-1]
-    kept = events[:-1] if last.finish == "end" else events
-    counts = [event.speculated for event in events if event.speculated is not None]
-    return Generation(
-        text="".join(event.text for event in events),
-        ids=[event.id for event in kept],
-        prompt_ids=lm.encode(prompt),
-        finish=last.finish or "length",
-        log_probs=[event.log_prob for event in kept],
-        timings=Timings(events[0].seconds, last.seconds, len(events)),
-        speculated=reduce(add, counts) if counts else None,
-    )

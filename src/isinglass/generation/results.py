@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Literal
 
 Finish = Literal["length", "stop", "end", "context"]
@@ -81,6 +84,22 @@ class Generation:
     log_probs: list[float]
     timings: Timings
     speculated: Speculated | None = None
+
+    @classmethod
+    def of(cls, prompt_ids: list[int], events: Sequence[TokenOut]) -> Generation:
+        """The events of one row as a whole."""
+        last = events[-1]
+        kept = events[:-1] if last.finish == "end" else events
+        counts = [event.speculated for event in events if event.speculated is not None]
+        return cls(
+            text="".join(event.text for event in events),
+            ids=[event.id for event in kept],
+            prompt_ids=prompt_ids,
+            finish=last.finish or "length",
+            log_probs=[event.log_prob for event in kept],
+            timings=Timings(events[0].seconds, last.seconds, len(events)),
+            speculated=reduce(add, counts) if counts else None,
+        )
 
     def __str__(self) -> str:
         return self.text

@@ -27,7 +27,7 @@ from isinglass.training.log_probs import token_log_probs
 from isinglass.training.loop import training
 from isinglass.training.objective import Objective
 from isinglass.training.objectives import dpo, ppo, reward
-from isinglass.training.objectives.classification import padded
+from isinglass.training.padding import padded
 from isinglass.training.preferences import response_targets
 from isinglass.training.prompting import Prompting
 from isinglass.training.rewards import Judge, model_judge

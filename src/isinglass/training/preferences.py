@@ -14,7 +14,7 @@ from isinglass.data.records import Record
 from isinglass.nn.loss import IGNORED
 from isinglass.text.tokenizer import Tokenizer
 from isinglass.training.objective import Batch
-from isinglass.training.objectives.classification import padded
+from isinglass.training.padding import padded
 from isinglass.training.prompting import Prompting, fitting, response_ids
 
 

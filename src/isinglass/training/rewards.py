@@ -17,7 +17,7 @@ from isinglass.core.errors import ConfigError, TrainingError, VariantError
 from isinglass.generation.lm import LM, load
 from isinglass.models.fingerprint import fingerprint
 from isinglass.models.headed import HeadedModel
-from isinglass.training.objectives.classification import padded
+from isinglass.training.padding import padded
 from isinglass.training.prompting import Prompting, response_ids
 
 Function = Callable[[str, str], float]

@@ -21,7 +21,7 @@ from isinglass.nn.attention.slots import Slots
 from isinglass.nn.loss import IGNORED
 from isinglass.training.log_probs import token_log_probs
 from isinglass.training.objective import Batch
-from isinglass.training.objectives.classification import padded
+from isinglass.training.padding import padded
 from isinglass.training.preferences import response_targets
 
 

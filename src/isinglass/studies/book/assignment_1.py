@@ -33,7 +33,7 @@ from isinglass.show.marks.tokens import compared
 from isinglass.show.table import Table
 from isinglass.text.audit.frequencies import zipf
 from isinglass.text.patterns import GPT2
-from isinglass.training.objectives.classification import padded
+from isinglass.training.padding import padded
 
 try:
     import tiktoken

@@ -29,9 +29,9 @@ from isinglass.models.encoder import Encoder
 from isinglass.models.head import Head
 from isinglass.models.headed import HeadedModel, make_heads
 from isinglass.models.transformer import Decoder
-from isinglass.nn.attention.slots import Slots
 from isinglass.nn.pooling import POOLINGS
 from isinglass.training.objective import Batch, Loss, Objective
+from isinglass.training.padding import padded
 
 EXAMPLE = dict(pooling="last")
 HEAD = "classification"
@@ -153,14 +153,6 @@ def ids_of(lm: LM, text: str, length: int, place: str) -> list[int]:
     if not whole:
         raise DataError(f"{place}: the text {text!r} has no token, so there is nothing to classify", hint="leave empty texts out")
     return whole
-
-
-def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Slots]:
-    """Rows of ids of different lengths as one tensor, padded on the right; the slots say where text is, so padding changes no answer."""
-    ids = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-    plain = Slots.first(ids)
-    lengths = torch.tensor([len(row) for row in rows])
-    return ids, plain if bool((lengths == ids.shape[1]).all()) else Slots(plain.position, plain.position < lengths[:, None])
 
 
 @torch.no_grad()

@@ -31,8 +31,8 @@ from isinglass.models.headed import HeadedModel
 from isinglass.nn.loss import IGNORED
 from isinglass.training.objective import Batch, Loss, Objective
 from isinglass.training.objectives import masked_lm
-from isinglass.training.objectives.classification import padded
 from isinglass.training.objectives.masked_lm import Maskable, MaskedLM, encoder_with, masked_loss, stream
+from isinglass.training.padding import padded
 
 EXAMPLE = dict(unit="sentence")
 HEAD = "next_sentence"

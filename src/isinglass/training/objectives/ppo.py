@@ -30,7 +30,7 @@ from isinglass.training.advantages import clipped_policy_loss, clipped_value_los
 from isinglass.training.divergence import k1, k3
 from isinglass.training.heads import decoder_of, with_head, without_dropout
 from isinglass.training.objective import Batch, Loss, Objective
-from isinglass.training.objectives.classification import padded
+from isinglass.training.padding import padded
 from isinglass.training.prompting import Prompting
 from isinglass.training.rewards import Judge, judge
 from isinglass.training.rollout import Rollout, measured, policy_and_values, policy_lm, respond, to_left

@@ -14,14 +14,11 @@ import copy
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Int
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from isinglass.core.errors import ConfigError, VariantError
 from isinglass.data.records import Record
@@ -29,27 +26,13 @@ from isinglass.data.windows import Windows
 from isinglass.generation.lm import LM
 from isinglass.generation.prompts import decoder_start
 from isinglass.models.encoder_decoder import EncoderDecoder
-from isinglass.nn.adapter import AdaptedLinear
-from isinglass.nn.attention.slots import Slots
-from isinglass.nn.loss import chunked_cross_entropy
 from isinglass.text.tokenizer import Tokenizer
 from isinglass.training.objective import Batch, Loss, Objective
 from isinglass.training.objectives.masked_lm import running_ids, stream
+from isinglass.training.two_sides import TwoSides, encoder_decoder_of, two_sides_loss
 
 EXAMPLE = dict(mean_span=3.0)
 _SENTINEL = re.compile(r"<extra_id_(\d+)>")  # T5's names; what stands first in a text is 0
-
-
-@dataclass(frozen=True, eq=False)
-class SpanBatch(Batch):
-    """What the encoder reads is `ids`; the decoder reads `decoder_ids` and is to write `targets`, one place further on."""
-
-    decoder_ids: Int[Tensor, "batch written"] = field(kw_only=True)
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens that either side reads."""
-        return self.ids.numel() + self.decoder_ids.numel()
 
 
 @dataclass(frozen=True)
@@ -155,7 +138,7 @@ class SpanCorruption(Objective):
     mean_span: float
 
     def trainee(self, lm: LM, seed: int) -> EncoderDecoder:
-        return copy.deepcopy(_encoder_decoder(lm))
+        return copy.deepcopy(encoder_decoder_of(lm, "span_corruption", "reads a text and writes its gaps"))
 
     def examples(self, lm: LM, records: Iterable[Record], context_length: int) -> Pieces:
         frame = Frame.of(lm.tokenizer)
@@ -180,36 +163,15 @@ class SpanCorruption(Objective):
             raise ConfigError(f"context_length leaves room for {room} tokens, expected 3 at least", hint="set context_length to 16 or more")
         return found
 
-    def collate(self, examples: Sequence[Whole], seeds: Sequence[int]) -> SpanBatch:
+    def collate(self, examples: Sequence[Whole], seeds: Sequence[int]) -> TwoSides:
         sides = [each.frame.corrupted(each.ids, each.counts.drawn(stream(seed))) for each, seed in zip(examples, seeds, strict=True)]
-        ids, targets = (torch.tensor([side[which] for side in sides]) for which in (0, 1))
-        start = torch.tensor([[each.frame.start] for each in examples])
-        return SpanBatch(ids, Slots.first(ids), targets, decoder_ids=torch.cat([start, targets[:, :-1]], dim=1))
+        return TwoSides.of([read for read, _ in sides], [written for _, written in sides], examples[0].frame.start)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        both, decoder_ids = cast(EncoderDecoder, model), cast(SpanBatch, batch).decoder_ids
-        hidden = both.hidden(decoder_ids, both.memory(batch.ids, slots=batch.slots))
-        return Loss(chunked_cross_entropy(hidden * both.config.head_scale, _head(both), batch.targets))
+        return two_sides_loss(model, batch)
 
     def figures(self, total: float, n_targets: float, sums: Mapping[str, float]) -> dict[str, float]:
         return {"loss": total / n_targets, "perplexity": math.exp(min(total / n_targets, 700))}
-
-
-def _encoder_decoder(lm: LM) -> EncoderDecoder:
-    if isinstance(lm.model, EncoderDecoder):
-        return lm.model
-    kind = str(lm.config.architecture).replace("_", "-")
-    raise ConfigError(
-        f"span_corruption trains an encoder-decoder, which reads a text and writes its gaps; this model is of the kind {kind}",
-        hint="model = \"t5(n_layers=2, d_model=128, n_heads=4, d_head=32, d_ff=512)\", or objective = 'causal_lm' for a decoder",
-    )
-
-
-def _head(model: EncoderDecoder) -> Tensor:
-    """The weight of the output layer, an adapter beside it included."""
-    if model.lm_head is None:
-        return model.embed_tokens.weight
-    return model.lm_head.whole() if isinstance(model.lm_head, AdaptedLinear) else cast(nn.Linear, model.lm_head).weight
 
 
 def build(share: float = 0.15, mean_span: float = 3.0) -> Objective:

@@ -1,0 +1,1 @@
+"""An application of language models, described in a TOML file: what the study `design` computes its document from."""
