@@ -35,7 +35,8 @@ _DEFAULTS: dict[str, Any] = dict(context_length=512, bias="none", scale=1.0, nor
 def build(size: str = "small", num_buckets: int = 32, max_distance: int = 128, **overrides: Any) -> EncoderDecoderConfig:
     """A size with any setting of the model or its attention on top; the bias has `num_buckets` distances up to `max_distance`.
 
-    Settings of attention count for both sides, the mask for the reading one; so does a position that is none of T5's. With tied embeddings the head is scaled by d_model^-0.5.
+    Settings of attention count for both sides, but for the mask and for a position of T5's own kind, which count for the reading one. With
+    tied embeddings the head is scaled by d_model^-0.5.
     """
     flat = {**_DEFAULTS, **settings("t5", SIZES, size, overrides)}
     flat.setdefault("head_scale", flat["d_model"] ** -0.5 if flat["embeddings"] == "tied" else 1.0)

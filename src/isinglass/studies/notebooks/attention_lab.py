@@ -107,9 +107,8 @@ if largest is not None:
     found += f" Over the words that two sentences share, no weight differs by more than {largest:.1e}: {verdict}."
 top = sorted(views[0].heads.rows, key=lambda row: row["to_previous"], reverse=True)[:8]
 columns = ("layer", "head", "to_previous", "to_first", "to_itself", "distance")
-heads = Table(
-    [{name: row[name] for name in columns} for row in top], title="Heads that look at the token before", units=dict.fromkeys(columns[2:5], "ratio")
-)
+shares = dict.fromkeys(columns[2:5], "ratio")
+heads = Table([{name: row[name] for name in columns} for row in top], title="Heads that look at the token before", units=shares)
 Document(
     "Which word attends to which",
     [
