@@ -47,7 +47,7 @@ def test_help_of_a_verb_has_its_line_its_options_and_its_examples(cli, name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in VERBS if name not in ("model", "data", "assets", "bench", "verify", "inspect", "embed", "rag")]
+    "name", [name for name in VERBS if name not in ("model", "data", "assets", "bench", "verify", "inspect", "embed", "rag", "task")]
 )
 def test_every_verb_has_the_three_options(cli, name):
     out = cli(name, "--help").out

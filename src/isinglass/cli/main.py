@@ -38,7 +38,7 @@ VERBS = {
     "bench": "Measure speed.",
     "rag": "Ask your documents: an index, answers with their sources.",
     "embed": "Texts and words as vectors: maps, groups, senses, likeness.",
-    "task": "From a text to an answer: classify, fill gaps, answer, summarise, translate, complete.",
+    "task": "Classify, fill gaps, answer, summarise, translate, complete.",
     "price": "What requests cost with each model, and what a text costs.",
     "study": "An assignment of the book, carried out: a notebook, figures, and what was found.",
     "verify": "What the class notes claim, beside what is true.",

@@ -73,7 +73,8 @@ def all_studies(
     The hand-in is `out/week3_assignment_NAME` with its ZIP beside it. A study that fails leaves what it had, is named in the README, and
     the others go on. When the iterator is closed, finished studies stay. An earlier run is replaced study by study.
 
-    Raises ConfigError for a name that no folder can have, and for a folder that holds something else.
+    A parameter is given to the studies that know it. Raises ConfigError for one that none knows, for a name that no folder can have, and
+    for a folder that holds something else.
     """
     if not name or not all(char.isalnum() or char in "-_." for char in name):
         raise ConfigError(f"name = {name!r}, expected letters, digits, - and _: it becomes part of a folder's name", hint="--set name=ada")
@@ -85,12 +86,18 @@ def all_studies(
             f"out = {str(out)!r} holds {', '.join(sorted(strange)[:5])}, which no study wrote", hint="give a folder of its own"
         )
     wanted = {study: folder / place for study, place in PLACES.items()} | {study: root / place for study, place in BESIDE.items()}
+    takes = {
+        study: {key: parameters[key] for key in studies()[study].parameters() if key in parameters and key != "data"} for study in wanted
+    }
+    for key in parameters:
+        if not any(key in given for given in takes.values()):
+            raise ConfigError(f"parameter {key!r}: no study here takes it for all", hint="isinglass study list, then one study by itself")
     done: list[Done] = []
     for number, (study, place) in enumerate(wanted.items(), start=1):
         yield Began(study, number, len(wanted))
         began, fault = time.perf_counter(), None
         try:
-            with closing(studying(study, out=place, quick=quick, **parameters)) as events:  # type: ignore[type-var] # a generator
+            with closing(studying(study, out=place, quick=quick, **takes[study])) as events:  # type: ignore[type-var] # a generator
                 yield from (event for event in events if not isinstance(event, Executed))
         except IsinglassError as found:
             fault = found

@@ -134,8 +134,7 @@ def topic(model: str, limit: int) -> Iterator[Quality]:
 
 def sentiment(model: str, limit: int) -> Iterator[Quality]:
     """Reviews that were held out, against TF-IDF trained on the same others."""
-    run = read_toml(Path(model) / "run.toml")
-    test = unseen(model, limit)
+    test, run = unseen(model, limit), read_toml(Path(model) / "run.toml")
     seen = {record.place for record in unseen(model, 10**9)}
     train = [record for record in records_of(run["data"]) if record.place not in seen]
     report = classification.evaluate(load(model), test, train)
@@ -145,8 +144,8 @@ def sentiment(model: str, limit: int) -> Iterator[Quality]:
 
 def fill_mask(model: str, limit: int) -> Iterator[Quality]:
     """The middle token of held-out texts is hidden; the baseline names the most frequent tokens behind the one before."""
-    lm, run = load(model), read_toml(Path(model) / "run.toml")
-    mask, test = lm.tokenizer.special["[MASK]"], unseen(model, limit)
+    test, lm, run = unseen(model, limit), load(model), read_toml(Path(model) / "run.toml")
+    mask = lm.tokenizer.special["[MASK]"]
     seen = {record.place for record in unseen(model, 10**9)}
     follows: dict[int, Counter[int]] = {}
     for record in records_of(run["data"]):
@@ -205,8 +204,8 @@ def summarizing(model: str, limit: int) -> Iterator[Quality]:
 
 def translating(model: str, limit: int) -> Iterator[Quality]:
     """Held-out verses of 1611 in modern English, against the old verse left as it is: the two share most of their words."""
-    lm = load(model)
-    test = [record for record in unseen(model, limit) if len(lm.tokenizer.encode(record["kjv"])) < lm.config.context_length]
+    records, lm = unseen(model, limit), load(model)
+    test = [record for record in records if len(lm.tokenizer.encode(record["kjv"])) < lm.config.context_length]
     found: list[str] = []
     for at in range(0, len(test), _TOGETHER):
         found += translate(lm, [record["kjv"] for record in test[at : at + _TOGETHER]]).translations
