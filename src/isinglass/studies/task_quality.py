@@ -162,8 +162,10 @@ def fill_mask(model: str, limit: int) -> Iterator[Quality]:
         hidden = surrounded(lm, [*ids[:middle], mask, *ids[middle + 1 :]])
         best = probabilities(lm, hidden)[hidden.index(mask)].topk(5).indices.tolist()
         common = [id for id, _ in follows.get(ids[middle - 1], Counter()).most_common(5)]
-        first.append(best[0] == ids[middle]), five.append(ids[middle] in best)
-        guess.append(common[:1] == [ids[middle]]), guesses.append(ids[middle] in common)
+        first.append(best[0] == ids[middle])
+        five.append(ids[middle] in best)
+        guess.append(common[:1] == [ids[middle]])
+        guesses.append(ids[middle] in common)
     name = "most frequent after the word before"
     yield Quality("fill-mask", model, "right at first", float(np.mean(first)), name, float(np.mean(guess)), len(first))
     yield Quality("fill-mask", model, "right among 5", float(np.mean(five)), name, float(np.mean(guesses)), len(five))
@@ -177,8 +179,10 @@ def answering(model: str, limit: int) -> Iterator[Quality]:
     for one in asked:
         passage = (_COLLECTION / one["document"]).read_text("utf-8")
         found, sentence = answer(lm, one["text"], passage, finder=finder, top=1).text, _nearest(one["text"], passage)
-        ours.append(word_f1(found, one["answer"])), theirs.append(word_f1(sentence, one["answer"]))
-        held.append(one["answer"].lower() in found.lower()), held_by_sentence.append(one["answer"].lower() in sentence.lower())
+        ours.append(word_f1(found, one["answer"]))
+        theirs.append(word_f1(sentence, one["answer"]))
+        held.append(one["answer"].lower() in found.lower())
+        held_by_sentence.append(one["answer"].lower() in sentence.lower())
     name = "the sentence that shares most words"
     yield Quality("answer", model, "F1 of words", float(np.mean(ours)), name, float(np.mean(theirs)), len(asked))
     yield Quality("answer", model, "holds the answer", float(np.mean(held)), name, float(np.mean(held_by_sentence)), len(asked))
@@ -198,7 +202,8 @@ def summarizing(model: str, limit: int) -> Iterator[Quality]:
         for file, reference in list(known.items())[:limit]:
             text = (_COLLECTION / file).read_text("utf-8")
             first = next(text[a:b] for a, b in sentences(text) if not text[a:b].startswith("#"))
-            ours.append(chrf(summarize(lm, text, n_sentences=1).summary, reference)), theirs.append(chrf(first, reference))
+            ours.append(chrf(summarize(lm, text, n_sentences=1).summary, reference))
+            theirs.append(chrf(first, reference))
         yield Quality("summarize", name, "chrF", float(np.mean(ours)), "the first sentence", float(np.mean(theirs)), len(ours))
 
 
