@@ -40,7 +40,7 @@ def test_builtin_names_kinds_and_embedded_set() -> None:
         "p50k_base", "llama3", "mistral-v1", "mistral-tekken"
     }  # fmt: skip
     assert [name for name, asset in registry.assets.items() if asset.kind == "weights"] == ["smollm2", "minilm"]
-    assert [name for name, asset in registry.assets.items() if asset.kind == "corpus"] == ["kjv", "web"]
+    assert [name for name, asset in registry.assets.items() if asset.kind == "corpus"] == ["kjv", "reviews", "web"]
 
 
 @pytest.mark.parametrize(("name", "start"), PUBLISHED.items())

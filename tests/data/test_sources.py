@@ -109,7 +109,8 @@ def test_what_cannot_be_read_is_said_with_file_and_line(tmp_path, name, content,
 
 def test_unknown_sources_units_and_formats(tmp_path):
     with pytest.raises(
-        DataError, match=r"unknown source 'kvj': there is no such file, folder or corpus\n  known: kjv, kjv-web, web\nhint: did you"
+        DataError,
+        match=r"unknown source 'kvj': there is no such file, folder or corpus\n  known: kjv, kjv-web, reviews, web\nhint: did you",
     ):
         list(read("kvj"))
     with pytest.raises(DataError, match="holds no records"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ from isinglass.show.figure import Figure
 from isinglass.show.marks.chart import source, specification
 from isinglass.show.table import Table
 
-_NAMED = 30  # up to so many points carry their label in the picture; all carry it on hover and in the table
+_PLOT = (560, 330)  # pixels of the plane in a still picture, about; a page is wider, so labels have more room there
+_LETTER, _LINE, _BESIDE = 6.4, 14, 7  # pixels of a letter and of a line, and between a point and its label
 
 
 def scatter(
@@ -39,6 +41,13 @@ def scatter(
     rows = [
         {"x": float(px), "y": float(py), "label": label, "group": group} for px, py, label, group in zip(xs, ys, labels, kinds, strict=True)
     ]
+    places = _placed([(row["x"], row["y"], row["label"]) for row in rows], x_scale)
+    rows = [
+        {**row, "right": row["label"] * (side == "right"), "left": row["label"] * (side == "left")}
+        for row, side in zip(rows, places, strict=True)
+    ]
+    hidden = sum(bool(row["label"]) and not side for row, side in zip(rows, places, strict=True))
+    notes = [*notes, *([f"{hidden} labels would lie on others: they are in the table"] if hidden else [])]
     shown = {**({"label": "label"} if any(labels) else {}), **({"group": "group"} if groups else {}), "x": x, "y": y}
     data = Table([{name: row[key] for key, name in shown.items()} for row in rows], title=title, command=command)
     by_group = {
@@ -46,13 +55,40 @@ def scatter(
         for group in dict.fromkeys(kinds)
     }
     return Figure(
-        specification(_chart((x, x_scale), y, any(labels) and len(rows) <= _NAMED, any(labels), groups is not None), rows, height=360),
+        specification(_chart((x, x_scale), y, any(labels), groups is not None), rows, height=360),
         title=title, command=command, data=data, notes=notes,
         sketch=functools.partial(sketch.points, by_group, (x, y), x_scale=x_scale),
     )  # fmt: skip
 
 
-def _chart(x_axis: tuple[str, Literal["linear", "log"]], y: str, named: bool, labelled: bool, grouped: bool) -> Any:
+def _placed(points: Sequence[tuple[float, float, str]], x_scale: str) -> list[Literal["right", "left", ""]]:
+    """On which side of its point each label stands, in their order; "" where it would lie on another label, or on a point, on either "
+    "side."""
+    if not points:
+        return []
+    places = [(math.log(px) if x_scale == "log" else px, py) for px, py, _ in points]
+    spans = [(min(axis), (max(axis) - min(axis)) or 1.0) for axis in zip(*places, strict=True)]
+    at = [tuple((value - low) / span * size for value, (low, span), size in zip(each, spans, _PLOT, strict=True)) for each in places]
+    taken: list[tuple[float, float, float, float]] = [(px - 4, px + 4, py - 4, py + 4) for px, py in at]
+    sides: list[Literal["right", "left", ""]] = []
+    for (px, py), (_, _, label) in zip(at, points, strict=True):
+        width = len(label) * _LETTER
+        boxes: dict[Literal["right", "left"], tuple[float, float, float, float]] = {
+            "right": (px + _BESIDE, px + _BESIDE + width, py - _LINE / 2, py + _LINE / 2),
+            "left": (px - _BESIDE - width, px - _BESIDE, py - _LINE / 2, py + _LINE / 2),
+        }
+        free = (
+            side for side, (a, b, c, d) in boxes.items()
+            if -_PLOT[0] * 0.1 <= a and b <= _PLOT[0] * 1.15 and not any(a < f and e < b and c < h and g < d for e, f, g, h in taken)
+        )  # fmt: skip
+        side = next(free, "") if label else ""
+        sides.append(side)
+        if side:
+            taken.append(boxes[side])
+    return sides
+
+
+def _chart(x_axis: tuple[str, Literal["linear", "log"]], y: str, labelled: bool, grouped: bool) -> Any:
     import altair as alt
 
     x, x_scale = x_axis
@@ -67,4 +103,7 @@ def _chart(x_axis: tuple[str, Literal["linear", "log"]], y: str, named: bool, la
     if grouped:
         color = alt.Color("group:N", title=None, sort=None).scale(range="category")  # type: ignore[arg-type]
         point = point.encode(color=color, shape=alt.Shape("group:N", title=None, sort=None))
-    return alt.layer(point, base.mark_text(align="left", dx=7, fontSize=12).encode(text="label:N")) if named else point
+    if not labelled:
+        return point
+    right = base.mark_text(align="left", dx=_BESIDE, fontSize=12).encode(text="right:N")
+    return alt.layer(point, right, base.mark_text(align="right", dx=-_BESIDE, fontSize=12).encode(text="left:N"))
