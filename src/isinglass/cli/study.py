@@ -52,7 +52,8 @@ def list_(
         for one in studies().values()
     ]
     shown = [{**row, "parameters": " ".join(row["parameters"])} for row in rows]
-    table = Table(shown, title="Studies: isinglass study NAME --out FOLDER", columns=["study", "title", "parameters"])
+    notes = ["all: every study of the assignments in one tree, with a README and the ZIP to hand in"]
+    table = Table(shown, title="Studies: isinglass study NAME --out FOLDER", columns=["study", "title", "parameters"], notes=notes)
     output.emit(Result(rows, parts=[table]))
 
 

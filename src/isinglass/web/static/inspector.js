@@ -3,7 +3,7 @@
 
 import { exact, make } from "./dom.js";
 
-const HIDDEN = /^(order|text|ink|r|c)$|_(start|end)$/; // fields of a chart's rows that are for drawing
+const HIDDEN = /^(order|text|ink|r|c|right|left)$|_(start|end)$/; // fields of a chart's rows that are for drawing
 
 class Inspector extends HTMLElement {
   connectedCallback() {
