@@ -61,7 +61,7 @@ def scatter(
     )  # fmt: skip
 
 
-def _placed(points: Sequence[tuple[float, float, str]], x_scale: str) -> list[Literal["right", "left", ""]]:
+def _placed(points: Sequence[tuple[float, float, str]], x_scale: str) -> list[str]:
     """On which side of its point each label stands, in their order; "" where it would lie on another label, or on a point, on either "
     "side."""
     if not points:
@@ -70,10 +70,10 @@ def _placed(points: Sequence[tuple[float, float, str]], x_scale: str) -> list[Li
     spans = [(min(axis), (max(axis) - min(axis)) or 1.0) for axis in zip(*places, strict=True)]
     at = [tuple((value - low) / span * size for value, (low, span), size in zip(each, spans, _PLOT, strict=True)) for each in places]
     taken: list[tuple[float, float, float, float]] = [(px - 4, px + 4, py - 4, py + 4) for px, py in at]
-    sides: list[Literal["right", "left", ""]] = []
+    sides: list[str] = []
     for (px, py), (_, _, label) in zip(at, points, strict=True):
         width = len(label) * _LETTER
-        boxes: dict[Literal["right", "left"], tuple[float, float, float, float]] = {
+        boxes = {
             "right": (px + _BESIDE, px + _BESIDE + width, py - _LINE / 2, py + _LINE / 2),
             "left": (px - _BESIDE - width, px - _BESIDE, py - _LINE / 2, py + _LINE / 2),
         }
