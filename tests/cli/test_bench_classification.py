@@ -86,11 +86,18 @@ def test_epochs_that_cannot_be(cli, asked, given, told):
     assert ran.code == 2 and told in ran.err
 
 
+def test_products_in_half_the_bits_are_said(cli, asked):
+    ran = cli(*asked, "--plans", "head", "--epochs", 1, "--seeds", 1, "--precision", "bfloat16")
+    assert ran.code == 0 and "trained in bfloat16" in " ".join(ran.out.split())
+
+
 def test_a_folder_of_something_else_is_refused(cli, asked, tmp_path):
     out = tmp_path / "ways"
     assert cli(*asked, "--plans", "head", "--epochs", 1, "--seeds", 1, "--out", out).code == 0
     other = cli(*asked, "--plans", "head", "--texts", 12, "--out", out)
     assert other.code == 1 and "holds results of another comparison" in other.err and "texts was 40, is 24" in other.err
+    coarse = cli(*asked, "--plans", "head", "--precision", "bfloat16", "--out", out)
+    assert coarse.code == 1 and "precision was 'float32', is 'bfloat16'" in coarse.err
     (out / "head, 1 epochs, seed 0.json").write_text('{"plan": "head"}')
     assert "is of another version" in cli(*asked, "--plans", "head", "--out", out).err
     (out / "head, 1 epochs, seed 0.json").write_text("{")

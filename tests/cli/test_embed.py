@@ -44,6 +44,7 @@ def test_a_query_finds_its_neighbour(cli, tmp_path):
     ("arguments", "code", "told"),
     [
         (["text"], 2, "no text was given"),
+        (["compare", "a", __file__], 2, "is the path of a file"),
         (["compare"], 2, "no texts were given"),
         (["compare", "a", "--file", "x.txt"], 2, "give either TEXTS or --file"),
         (["compare", "a", "b", "--pooling", "sum"], 2, "unknown pooling 'sum'"),

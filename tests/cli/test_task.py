@@ -37,6 +37,7 @@ def test_topics_are_measured_beside_a_baseline(cli):
         (["fill-mask", "a [MASK]", "--model", "minilm"], "was not trained to fill gaps"),
         (["translate", "a text", "--model", "smollm2"], "does not read one text and write another"),
         (["answer", "When?"], "no text was given"),
+        (["summarize", __file__], "is the path of a file"),
         (["evaluate", "translate"], "needs a model that was trained for it"),
         (["evaluate", "singing"], "unknown task 'singing'"),
         (["evaluate", "sentiment", "--with", "sentiment=nowhere"], "'nowhere' holds no run.toml"),

@@ -114,9 +114,10 @@ def test_a_model_without_embeddings():
     [
         (["show", "gtp2"], 1, ["unknown tokenizer 'gtp2'", "did you mean 'gpt2'?"]),
         (["show"], 2, ["isinglass tokens show: NAME is missing"]),
-        (["explain"], 2, ["give either a TEXT or --file, one of them"]),
+        (["explain"], 2, ["no text was given", "or --file text.txt"]),
         (["explain", "a", "--with", ","], 2, ["--with names no tokenizer", "hint: --with gpt2"]),
-        (["compare", "a", "--file", "b"], 2, ["give either a TEXT or --file, one of them"]),
+        (["compare", "a", "--file", "b"], 2, ["give either a TEXT or --file, not both"]),
+        (["compare", __file__], 2, ["is the path of a file", f"--file {__file__} reads the file"]),
         (["compare", "--file", "nowhere.txt"], 1, ["cannot read 'nowhere.txt'"]),
         (["audit", "numbrs"], 2, ["numbrs"]),
         (["audit", "numbers", "--with", "gtp2"], 1, ["unknown tokenizer 'gtp2'"]),

@@ -54,6 +54,14 @@ def goal(kind):
     return made
 
 
+def summed(made, changes):
+    """The gradient of the whole table of outputs."""
+    total = torch.zeros_like(made.outputs.weights)
+    for ids, gradient in changes:
+        total.index_add_(0, ids.flatten(), gradient.reshape(-1, D))
+    return total
+
+
 def plain_loss(made, x, told, weights, drawn):
     """The formulas, pair by pair."""
     total = x.new_zeros(())
@@ -82,11 +90,20 @@ def test_gradients_of_an_objective_equal_autograd(exact, kind):
     with torch.no_grad():
         args = (x.detach(), told, weights)
         loss, of_x, changes = made.against(*args, drawn) if kind == "negative_sampling" else made.pairs(*args, generator())
-        of_y = torch.zeros_like(made.outputs.weights)
-        for ids, gradient in changes:
-            of_y.index_add_(0, ids.flatten(), gradient.reshape(-1, D))
+        of_y = summed(made, changes)
     assert loss == pytest.approx(float(expected.detach()), rel=1e-9)
     assert torch.allclose(of_x, x.grad, atol=1e-9) and torch.allclose(of_y, made.outputs.weights.grad, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["negative_sampling", "hierarchical_softmax"])
+def test_one_word_for_each_vector_is_the_diagonal_of_all_pairs(exact, kind):
+    made = goal(kind)
+    x, told = torch.randn(2, 4, D, generator=generator(1)), torch.tensor([[0, 3, 6, 3], [1, 1, 2, 5]])
+    counts = torch.tensor([[1.0, 1, 0, 1], [1, 1, 1, 0]])
+    loss, of_x, changes = made.each(x, told, counts, generator())
+    expected_loss, expected_x, expected = made.pairs(x, told, torch.diag_embed(counts), generator())
+    assert loss == pytest.approx(expected_loss, rel=1e-12) and torch.allclose(of_x, expected_x, atol=1e-12)
+    assert torch.allclose(summed(made, changes), summed(made, expected), atol=1e-12)
 
 
 @pytest.mark.parametrize("architecture", ["skip_gram", "cbow"])

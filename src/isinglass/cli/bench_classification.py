@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from isinglass.cli.output import Output, Result
 from isinglass.cli.verb import Model, Names, at_least, option, verb
@@ -21,6 +21,7 @@ EXAMPLES = (
     "isinglass bench classification --file SMSSpamCollection --out runs/ways",
     "isinglass bench classification smollm2 --file SMSSpamCollection --plans head,last_block --seeds 3",
     "isinglass bench classification --file SMSSpamCollection --plans all --epochs 1 --seeds 1 --out runs/ways",
+    "isinglass bench classification --file SMSSpamCollection --plans all --precision bfloat16 --out runs/ways-bf16",
     "isinglass bench classification --file reviews.csv --format csv --columns '' --texts 500 --save ways.html",
 )
 app = verb(
@@ -47,6 +48,9 @@ def bench_classification(
     plans: Annotated[Names, option("Comma-separated: what trains, such as last_block or 'all + lora'.")] = _PLANS,
     seeds: Annotated[int, option("How many; each draws split, head and order.", validator=at_least(1))] = 5,
     epochs: Annotated[Names, option("Of every plan (5), or of some (head=10,all=1); without it, each plan's own.")] = (),
+    precision: Annotated[
+        Literal["float32", "bfloat16"], option("bfloat16: products in half the bits; faster where the processor has them.")
+    ] = "float32",
     texts: Annotated[int | None, option("Of each class at most so many; as many as the rarest has.", validator=at_least(10))] = None,
     reuse_texts: Annotated[
         int, option("Texts with which keeping activations is timed against not keeping them; 0: not at all.", validator=at_least(0))
@@ -59,10 +63,10 @@ def bench_classification(
         from isinglass.evaluation.classification import balanced, sample
         from isinglass.generation.lm import load
 
-        chosen = _chosen(plans, epochs)
+        chosen = _chosen(plans, epochs, precision)
         records = balanced(list(read(file, format=format, columns=tuple(filter(None, columns)) or None)))
         records = records if texts is None else sample(records, texts)
-        cells = None if out is None else _cells(out, model, records)
+        cells = None if out is None else _cells(out, model, precision, records)
         measured = [] if cells is None else _done(cells)
         lm = load(model)
     gains: list[dict[str, Any]] = []
@@ -117,8 +121,8 @@ def _result(
     return Result({"model": model, "runs": [asdict(one) for one in measured], "missing": left, "reuse": list(gains)}, parts=parts)
 
 
-def _chosen(plans: Sequence[str], epochs: Sequence[str]) -> dict[str, Plan]:
-    """The plans by name, with the epochs that were asked for."""
+def _chosen(plans: Sequence[str], epochs: Sequence[str], precision: str) -> dict[str, Plan]:
+    """The plans by name, with the epochs and the precision that were asked for."""
     from dataclasses import replace
 
     from isinglass.evaluation.classification_sweep import PLANS
@@ -127,7 +131,7 @@ def _chosen(plans: Sequence[str], epochs: Sequence[str]) -> dict[str, Plan]:
         if name not in PLANS:
             raise unknown("plan", name, PLANS, where="--plans")
     asked = dict(_epochs(one, plans) for one in epochs)
-    return {name: replace(PLANS[name], epochs=asked.get(name, asked.get("", PLANS[name].epochs))) for name in plans}
+    return {name: replace(PLANS[name], epochs=asked.get(name, asked.get("", PLANS[name].epochs)), precision=precision) for name in plans}
 
 
 def _epochs(given: str, plans: Sequence[str]) -> tuple[str, float]:
@@ -144,16 +148,15 @@ def _epochs(given: str, plans: Sequence[str]) -> tuple[str, float]:
     return plan, value
 
 
-def _cells(out: Path, model: str, records: Sequence[Record]) -> Cells:
-    """The folder of a comparison: one model, and texts that are told from others by a hash."""
+def _cells(out: Path, model: str, precision: str, records: Sequence[Record]) -> Cells:
+    """The folder of a comparison: one model and precision, and texts that are told from others by a hash."""
     import hashlib
 
     from isinglass.evaluation.cells import Cells
 
     content = "\n".join(f"{record['label']}\t{record.text}" for record in records)
-    return Cells(
-        out, {"model": model, "texts": len(records), "sha256": hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()}
-    )
+    sha256 = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+    return Cells(out, {"model": model, "precision": precision, "texts": len(records), "sha256": sha256})
 
 
 def _done(cells: Cells) -> list[Measured]:

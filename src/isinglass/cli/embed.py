@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from isinglass.cli.texts import refuse_path
 from isinglass.cli.verb import option, verb
 from isinglass.core.errors import ConfigError
 
@@ -47,6 +48,8 @@ def given_texts(texts: tuple[str, ...], file: Path | None) -> Labelled | None:
     if texts and file is not None:
         raise ConfigError("give either TEXTS or --file, not both")
     if file is None:
+        for text in texts:
+            refuse_path(text)
         return Labelled(texts, ("",) * len(texts)) if texts else None
     unit = "line" if file.suffix.lower() == ".txt" else None
     records = [record for record in read(file, unit=unit) if record.text.strip()]

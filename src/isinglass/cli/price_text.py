@@ -6,8 +6,7 @@ from typing import Annotated
 
 from isinglass.cli.output import Output, Result
 from isinglass.cli.price import On, Prices
-from isinglass.cli.texts import OptionalText
-from isinglass.cli.tokens_compare import File, one_text
+from isinglass.cli.texts import File, OptionalText, one_text
 from isinglass.cli.verb import Names, option, verb
 
 EXAMPLES = (

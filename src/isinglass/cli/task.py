@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from isinglass.cli.texts import read_file, read_text
-from isinglass.cli.verb import option, verb
-from isinglass.core.errors import ConfigError
+from isinglass.cli.verb import verb
 
 EXAMPLES = (
     'isinglass task classify "The goalkeeper saved a penalty." --labels sports,food,weather',
@@ -31,16 +28,6 @@ app.command("isinglass.cli.task_complete:app", name="complete", help="Several wa
 app.command("isinglass.cli.task_evaluate:app", name="evaluate", help="How good each task is, beside a baseline.")
 
 Texts = Annotated[str, Parameter(help="Texts, each in quotes.")]
-File = Annotated[Path | None, option("A file in place of the text.", "--file")]
-
-
-def given_text(text: str | None, file: Path | None) -> str:
-    """The text of an argument, of stdin (`-`) or of a file. Raises ConfigError for none and for both."""
-    if (text is None) == (file is None):
-        raise ConfigError(
-            "no text was given" if file is None else "give either TEXT or --file, not both", hint='"A text." or --file text.txt'
-        )
-    return read_text(text) if text is not None else read_file(file)  # type: ignore[arg-type] # one of the two is there
 
 
 def typed(*words: str, **options: object) -> str:

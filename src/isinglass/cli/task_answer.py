@@ -7,8 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.task import File, given_text, typed
-from isinglass.cli.texts import OptionalText
+from isinglass.cli.task import typed
+from isinglass.cli.texts import File, OptionalText, one_text
 from isinglass.cli.verb import option, verb
 
 EXAMPLES = (
@@ -30,7 +30,7 @@ def task_answer(
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """The words of a passage that answer a question: nothing can be answered that does not stand there."""
-    text = given_text(passage, file)
+    text = one_text(passage, file)
     words = [question] if file else [question, text]
     command = typed("answer", *words, file=file, model=model if model != "smollm2" else None)
     with output.working(f"reading with {model}"):

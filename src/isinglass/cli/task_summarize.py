@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.task import File, given_text, typed
-from isinglass.cli.texts import OptionalText
+from isinglass.cli.task import typed
+from isinglass.cli.texts import File, OptionalText, one_text
 from isinglass.cli.verb import option, verb
 
 EXAMPLES = (
@@ -27,7 +27,7 @@ def task_summarize(
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """What a text says, in a few sentences."""
-    given = given_text(text, file)
+    given = one_text(text, file)
     words = [] if file else [given]
     command = typed("summarize", *words, file=file, model=model if model != "minilm" else None, sentences=sentences)
     with output.working(f"reading with {model}"):

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from isinglass.core.errors import DataError
+from isinglass.cli.verb import option
+from isinglass.core.errors import ConfigError, DataError
 
 
 def _not_an_option(_: Any, value: str | None) -> None:
@@ -21,6 +22,24 @@ def _not_an_option(_: Any, value: str | None) -> None:
 _TEXT = Parameter(help="The text; - reads stdin.", allow_leading_hyphen=True, validator=_not_an_option)
 Text = Annotated[str, _TEXT]
 OptionalText = Annotated[str | None, _TEXT]
+File = Annotated[Path | None, option("A UTF-8 text file in place of TEXT.", "--file")]
+
+
+def one_text(text: str | None, file: Path | None) -> str:
+    """The text of an argument, of stdin (`-`) or of a file. Raises ConfigError for none, for both, and for the path of a file as text."""
+    if (text is None) == (file is None):
+        problem = "no text was given" if file is None else "give either a TEXT or --file, not both"
+        raise ConfigError(problem, hint='"A text.", or --file text.txt')
+    if file is not None:
+        return read_file(file)
+    refuse_path(text or "")
+    return read_text(text or "")
+
+
+def refuse_path(text: str) -> None:
+    """A file's path would be taken for the text. Raises ConfigError."""
+    if re.fullmatch(r"\S+\.\w+", text) and Path(text).is_file():
+        raise ConfigError(f"the text {text!r} is the path of a file", hint=f"--file {text} reads the file; on stdin (-) it is a text")
 
 
 def read_text(text: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from isinglass.cli.output import Output
-from isinglass.cli.texts import OptionalText
+from isinglass.cli.texts import File, OptionalText, one_text
 from isinglass.cli.tokens_compare import EXAMPLES as COMPARING
-from isinglass.cli.tokens_compare import File, SpecialOption, With, one_text, show_cuts
+from isinglass.cli.tokens_compare import SpecialOption, With, show_cuts
 from isinglass.cli.verb import verb
 
 EXAMPLES = (

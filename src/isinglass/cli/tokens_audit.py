@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.texts import OptionalText
-from isinglass.cli.tokens_compare import COMPARED, File, With, load_all, one_text
+from isinglass.cli.texts import File, OptionalText, one_text
+from isinglass.cli.tokens_compare import COMPARED, With, load_all
 from isinglass.cli.verb import at_least, option, verb
 from isinglass.core.errors import CheckpointError
 from isinglass.text.audit.report import Audit

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.texts import OptionalText, read_file, read_text
+from isinglass.cli.texts import File, OptionalText, one_text
 from isinglass.cli.verb import Names, option, verb
 from isinglass.core.errors import ConfigError
 from isinglass.show.marks.tokens import compared
@@ -27,7 +26,6 @@ COMPARED = ("gpt2", "cl100k_base", "o200k_base", "bert-base-uncased", "t5", "smo
 _CHIPS = 1000  # shown of one text; the table, files and --json have all tokens
 
 With = Annotated[Names, option("Comma-separated tokenizers.", "--with")]
-File = Annotated[Path | None, option("Read the text from a UTF-8 file.")]
 SpecialOption = Annotated[Special, option("What a special string such as <|endoftext|> in the text is: plain text, its id, or an error.")]
 
 
@@ -50,13 +48,6 @@ def compare_(
         rows = found.table.rows
     texts = {name: {"text": cuts[0].text, "tokens": {cut.tokenizer.name: cut.rows() for cut in cuts}} for name, cuts in found.cuts.items()}
     output.emit(Result({"rows": rows, "texts": texts}, parts=[found.table, found.counts, found.figure]))
-
-
-def one_text(text: str | None, file: Path | None) -> str:
-    """The text that was given, in the one way it was given."""
-    if (text is None) == (file is None):
-        raise ConfigError("give either a TEXT or --file, one of them", hint='isinglass tokens "Hello, world!"')
-    return read_file(file) if file is not None else read_text(text or "")
 
 
 def load_all(names: tuple[str, ...]) -> list[Tokenizer]:

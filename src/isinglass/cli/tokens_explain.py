@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.texts import OptionalText
-from isinglass.cli.tokens_compare import File, SpecialOption, With, load_all, one_text
+from isinglass.cli.texts import File, OptionalText, one_text
+from isinglass.cli.tokens_compare import SpecialOption, With, load_all
 from isinglass.cli.verb import at_least, option, verb
 from isinglass.text.explain import explain
 

@@ -30,6 +30,7 @@ class Measured:
     plan: str
     seed: int
     epochs: float
+    precision: str
     n_trained: int
     first_block: int | None  # what enters it is computed once; None: nothing can be kept
     seconds: float  # of training, with computing what is kept
@@ -67,6 +68,7 @@ def summary(measured: Sequence[Measured], missing: Collection[str] = ()) -> Tabl
         found = [[float(getattr(one, f"{start}_{what}")) for one in splits] for what in ("accuracy", "f1")]
         rows.append({"what trains": name, **_spread(*found)})
     notes = [
+        *(f"trained in {precision}" for precision in dict.fromkeys(one.precision for one in measured) if precision != "float32"),
         "medians over the seeds; each draws the split, the head and the order of the texts; F1: every class counts alike",
         "TF-IDF is under a logistic regression; majority: the label that most training texts have",
         "peak: tensors of the first step, weights not counted; seconds: training, with computing once what lower blocks make of the texts",

@@ -140,7 +140,7 @@ def _run(
     beside = baselines(sides["train"], texts, [label_of(record, "label") for record in sides["test"]])
     tfidf, majority = beside.values()
     return Measured(
-        name, seed, plan.epochs, n_trained, first, seconds, peak, validation.accuracy, test.accuracy, _f1(test),
+        name, seed, plan.epochs, plan.precision, n_trained, first, seconds, peak, validation.accuracy, test.accuracy, _f1(test),
         tfidf.accuracy, _f1(tfidf), majority.accuracy, _f1(majority),
     )  # fmt: skip
 

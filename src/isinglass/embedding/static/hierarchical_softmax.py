@@ -77,6 +77,18 @@ class HierarchicalSoftmax:
         gradient = torch.einsum("bktl,btld->bkd", of_scores, y)
         return float(loss), gradient, ((nodes, torch.einsum("bktl,bkd->btld", of_scores, known)),)
 
+    def each(
+        self,
+        known: Float[Tensor, "blocks known d"],
+        told: Int[Tensor, "blocks known"],
+        weights: Float[Tensor, "blocks known"],
+        generator: torch.Generator,
+    ) -> tuple[float, Float[Tensor, "blocks known d"], Changes]:
+        """`pairs` where each known vector tells one word: a block for each."""
+        single, words, counts = known.flatten(0, 1)[:, None], told.flatten()[:, None], weights.flatten()[:, None, None]
+        loss, gradient, changes = self.pairs(single, words, counts, generator)
+        return loss, gradient.reshape(known.shape), changes
+
     def learn(self, changes: Changes, lr: float) -> None:
         """One step for the nodes of all paths."""
         for nodes, gradients in changes:

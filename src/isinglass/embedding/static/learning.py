@@ -24,7 +24,7 @@ from isinglass.embedding.word_vectors import WordVectors
 Architecture = Literal["skip_gram", "cbow"]
 Objective = Literal["negative_sampling", "hierarchical_softmax"]
 BLOCKS = 64  # of a step: 2,048 places
-SHARED = 32  # negatives of a block
+SHARED = 16  # negatives of a block
 _EVERY = 1.0  # seconds between two reports
 
 
@@ -40,6 +40,8 @@ class Goal(Protocol):
     """What a vector is asked to tell of a word."""
 
     def pairs(self, known: Tensor, told: Tensor, weights: Tensor, generator: torch.Generator) -> tuple[float, Tensor, Changes]: ...
+
+    def each(self, known: Tensor, told: Tensor, weights: Tensor, generator: torch.Generator) -> tuple[float, Tensor, Changes]: ...
 
     def learn(self, changes: Changes, lr: float) -> None: ...
 
@@ -83,8 +85,8 @@ def gradients(
         return loss, ((seen.centres, gradient),), outputs
     count = seen.mask.sum(-1, keepdim=True)
     mean = seen.mask / count.clamp(min=1)
-    told = torch.eye(BLOCK) * (count > 0)  # each centre by its own mean, where it has contexts
-    loss, gradient, outputs = goal.pairs(mean @ inputs[seen.contexts], seen.centres, told, generator)
+    counts = (count > 0)[..., 0].float()  # a centre without contexts tells nothing
+    loss, gradient, outputs = goal.each(mean @ inputs[seen.contexts], seen.centres, counts, generator)
     return loss, ((seen.contexts, mean.mT @ gradient),), outputs
 
 

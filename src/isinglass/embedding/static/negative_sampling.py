@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from isinglass.embedding.static.corpus import Vocabulary
-from isinglass.embedding.static.table import Changes, Table
+from isinglass.embedding.static.table import Change, Changes, Table
 
 POWER = 0.75  # of the counts by which negatives are drawn: between evenly and by frequency
 
@@ -55,13 +55,36 @@ class NegativeSampling:
         drawn: Int[Tensor, "blocks shared"],
     ) -> tuple[float, Float[Tensor, "blocks known d"], Changes]:
         """The same with given negatives."""
-        y, y_drawn = self.outputs[told], self.outputs[drawn]
-        scores, low = known @ y.mT, known @ y_drawn.mT
-        share = weights.sum(-1, keepdim=True) * (self.negatives / self.shared)
-        loss = -(weights * torch.nn.functional.logsigmoid(scores)).sum() - (share * torch.nn.functional.logsigmoid(-low)).sum()
-        of_scores, of_low = weights * (scores.sigmoid() - 1), share * low.sigmoid()
-        gradient = of_scores @ y + of_low @ y_drawn
-        return float(loss), gradient, ((told, of_scores.mT @ known), (drawn, of_low.mT @ known))
+        y = self.outputs[told]
+        scores = known @ y.mT
+        of_scores = weights * (scores.sigmoid() - 1)
+        low, gradient, change = self._low(known, weights.sum(-1), drawn)
+        loss = low - (weights * torch.nn.functional.logsigmoid(scores)).sum()
+        return float(loss), gradient.baddbmm_(of_scores, y), ((told, of_scores.mT @ known), change)
+
+    def each(
+        self,
+        known: Float[Tensor, "blocks known d"],
+        told: Int[Tensor, "blocks known"],
+        weights: Float[Tensor, "blocks known"],
+        generator: torch.Generator,
+    ) -> tuple[float, Float[Tensor, "blocks known d"], Changes]:
+        """`pairs` where each known vector tells one word: the diagonal alone is computed."""
+        y = self.outputs[told]
+        scores = (known * y).sum(-1)
+        of_scores = (weights * (scores.sigmoid() - 1))[..., None]
+        low, gradient, change = self._low(known, weights, self.draw(len(known), generator))
+        loss = low - (weights * torch.nn.functional.logsigmoid(scores)).sum()
+        return float(loss), gradient.addcmul_(of_scores, y), ((told, of_scores * known), change)
+
+    def _low(self, known: Tensor, counts: Float[Tensor, "blocks known"], drawn: Tensor) -> tuple[Tensor, Tensor, Change]:
+        """What drawn words add to loss and gradients, where each known vector counts so often."""
+        y = self.outputs[drawn]
+        scores = known @ y.mT
+        share = counts[..., None] * (self.negatives / self.shared)
+        of_scores = share * scores.sigmoid()
+        loss = (share * torch.nn.functional.softplus(scores)).sum()
+        return loss, of_scores @ y, (drawn, of_scores.mT @ known)
 
     def learn(self, changes: Changes, lr: float) -> None:
         """One step for all told and drawn words together."""

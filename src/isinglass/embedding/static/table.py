@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Changes = tuple[tuple[Int[Tensor, "*n"], Float[Tensor, "*n d"]], ...]  # rows of a table and their gradients
+Change = tuple[Int[Tensor, "*n"], Float[Tensor, "*n d"]]  # rows of a table and their gradients
+Changes = tuple[Change, ...]
 
 
 @dataclass(eq=False)
@@ -32,12 +33,12 @@ class Table:
         return cls(torch.zeros(rows, d), torch.zeros(rows, d))
 
     def __getitem__(self, ids: Int[Tensor, "*n"]) -> Float[Tensor, "*n d"]:
-        return self.weights[ids]
+        return torch.nn.functional.embedding(ids, self.weights)
 
     def learn(self, ids: Int[Tensor, "*n"], gradients: Float[Tensor, "*n d"], lr: float) -> None:
         """One step for the rows of `ids`, each with the sum of its gradients."""
         rows, place = ids.flatten().unique(return_inverse=True)
         summed = torch.zeros(len(rows), gradients.shape[-1]).index_add_(0, place, gradients.reshape(-1, gradients.shape[-1]))
-        squares = self.squares[rows] + summed * summed
-        self.squares[rows] = squares
-        self.weights[rows] -= lr * summed / (squares.sqrt() + 1e-8)
+        squares = self.squares.index_select(0, rows).addcmul_(summed, summed)
+        self.squares.index_copy_(0, rows, squares)
+        self.weights.index_add_(0, rows, summed.div_(squares.sqrt_().add_(1e-8)), alpha=-lr)
