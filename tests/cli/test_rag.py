@@ -22,6 +22,7 @@ def test_index_ask_and_evaluate(cli, notes, tmp_path):
     assert (
         made.json["skipped"] == [{"name": "photo.png", "reason": "a .png file, expected .md or .txt"}] and "skipped photo.png" in made.err
     )
+    assert "WARN" not in made.err  # of the database
     asked = cli("rag", "ask", place, "Where was the cat born?", "--fits", "0")
     assert "Lisbon" in asked.out and "[1]" in asked.out and "cat.md" in asked.out
     questions = tmp_path / "questions.toml"

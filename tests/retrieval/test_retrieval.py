@@ -207,6 +207,12 @@ def test_an_index_survives_a_kill_while_it_is_written(tmp_path):
     assert open_index(place).store.card.documents == ("new.md",)
 
 
+OTHER = {  # answers that are not of the protocol
+    "a page": ("text/html", b"<html>hello</html>"), "broken": ("application/json", b"{nope"), "silent": ("application/json", b'{"choices": []}'),
+    "another": ("application/json", b'{"choices": ["text"]}'),
+}  # fmt: skip
+
+
 @pytest.fixture
 def endpoint(monkeypatch):
     """A server that speaks OpenAI's protocol over real HTTP; `answers` decides what each request gets."""
@@ -222,10 +228,12 @@ def endpoint(monkeypatch):
                 "id": "1", "object": "chat.completion", "created": 1, "model": "m",
                 "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "It costs 89 crowns [1]."}}],
             })  # fmt: skip
-            sent = json.dumps(content).encode()
+            kind, sent = "application/json", json.dumps(content).encode()
+            if body["model"] in OTHER:
+                kind, sent = OTHER[body["model"]]
             try:
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(sent)))
                 self.end_headers()
                 self.wfile.write(sent)
@@ -255,7 +263,17 @@ def test_an_endpoint_answers_from_the_passages(index, endpoint):
     assert "> " in body["messages"][1]["content"] and "sk-secret" not in json.dumps(body)
 
 
-@pytest.mark.parametrize(("model", "told"), [("slow", "gave no answer within 0.5 s"), ("locked", "refused with status 401")])
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("slow", "gave no answer within 0.5 s"),
+        ("locked", "refused with status 401"),
+        ("a page", "an answer without text"),
+        ("broken", "an answer that is no JSON"),
+        ("silent", "an answer without text"),
+        ("another", "an answer without text"),
+    ],
+)
 def test_an_endpoint_that_fails_leaves_the_passages(index, endpoint, model, told):
     url, _ = endpoint
     found = ask(index, "What does the Gull cost?", Endpoint(url, model, timeout_seconds=0.5))

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from isinglass.retrieval.prompt import messages
 from isinglass.text.sentences import sentences
 
 KEY = "OPENAI_API_KEY"
+_ADDRESS = "is this an address of OpenAI's protocol? most end in /v1"
 
 
 class Answerer(ABC):
@@ -86,12 +88,21 @@ class Endpoint(Answerer):
             raise EngineError(f"{self.url} cannot be reached", hint="is the endpoint running?") from None
         except openai.APIStatusError as fault:
             raise EngineError(f"{self.url} refused with status {fault.status_code}: {_told(fault.message, secret)}") from None
+        except ValueError:
+            raise EngineError(f"{self.url} gave an answer that is no JSON", hint=_ADDRESS) from None
         finally:
             client.close()
-        text = found.choices[0].message.content if found.choices else None
-        if not text:
-            raise EngineError(f"{self.url} gave an answer without text")
-        return text.strip()
+        if not (text := _text(found)):
+            raise EngineError(f"{self.url} gave an answer without text", hint=_ADDRESS)
+        return text
+
+
+def _text(found: Any) -> str:
+    """The first choice's text; nothing where an answer has another form, such as the page of a web server."""
+    try:
+        return found.choices[0].message.content.strip()
+    except (AttributeError, IndexError, TypeError):
+        return ""
 
 
 def _told(message: str, secret: str) -> str:

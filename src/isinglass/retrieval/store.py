@@ -7,6 +7,7 @@ leaves the old index as it was.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -73,6 +74,7 @@ class Store:
 
 
 def _connect(place: str) -> Any:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr of every table that is new
     try:
         import lancedb
     except ImportError:
@@ -89,10 +91,10 @@ def write(place: str, batches: Iterable[tuple[Sequence[Chunk], NDArray[np.float3
 
     `card.passages` is filled in. Raises DataError when there is no passage.
     """
+    database = _connect(place)  # first: it says what is missing
     import pyarrow as pa
     from lancedb.index import FTS
 
-    database = _connect(place)
     name, written = _PREFIX + secrets.token_hex(4), 0
     told = [("number", pa.int64()), ("source", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]
     schema = pa.schema([*told, ("vector", pa.list_(pa.float32(), d))])
@@ -109,9 +111,8 @@ def write(place: str, batches: Iterable[tuple[Sequence[Chunk], NDArray[np.float3
         database.drop_table(name)
         raise
     held = json.dumps({**asdict(card), "passages": written})
-    database.create_table(
-        _CARD, data=[{"table": name, "card": held}], mode="overwrite"
-    )  # one step: from here on the new index is the index
+    # one step: from here on the new index is the index
+    database.create_table(_CARD, data=[{"table": name, "card": held}], mode="overwrite")
     for old in _tables(database):
         if old.startswith(_PREFIX) and old != name:
             database.drop_table(old)

@@ -108,7 +108,8 @@ def _part(part: Part, pictures: _Pictures) -> str:
             source = [raw(part.source, "python")] if part.source.strip() else []
             return "\n\n".join([*source, *(_output(output, pictures) for output in part.outputs)])
         case Table():
-            return "\n\n".join([f"#strong({said(part.title)})", table(part.headings(), part.cells(), _numbers(part)), *_below(part)])
+            title = f"#block(sticky: true, strong({said(part.title)}))"  # never alone at the foot of a page
+            return "\n\n".join([title, table(part.headings(), part.cells(), _numbers(part)), *_below(part)])
     picture = part.to_png(_SCALE)  # it holds title and notes itself
     return "\n\n".join([pictures.place(picture, "png"), *_command(part)])
 
