@@ -159,6 +159,15 @@ def test_a_summary_holds_sentences_of_the_text_in_their_order(minilm, n, parts):
         rest = rest[rest.index(sentence.strip(".")) :]
 
 
+def test_a_listing_too_long_to_read_is_no_sentence(smollm2, minilm):
+    listing = "one two three " * 300
+    found = summarize(minilm, f"The boat is green. It has a mast.\n\n{listing}\n\nIt sails on Sundays.", n_sentences=3)
+    assert found.summary == "The boat is green. It has a mast. It sails on Sundays."
+    assert "green" in answer(smollm2, "What colour is the boat?", f"{listing}\n\nThe boat is green.", finder=minilm).text
+    with pytest.raises(ConfigError, match="the model reads at most 512"):
+        summarize(minilm, listing)
+
+
 def test_a_chat_model_writes_a_summary(smollm2):
     found = summarize(smollm2, PASSAGE, n_sentences=1, max_tokens=40)
     assert found.way == "written" and found.summary and "may say what the text does not" in found.table.notes[0]

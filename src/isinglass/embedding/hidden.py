@@ -74,6 +74,11 @@ def reader(lm: LM) -> Reader:
     raise EngineError(f"{name} reads sentences of a document, not one text", hint="take an encoder or a decoder, such as minilm")
 
 
+def fits(lm: LM, text: str) -> bool:
+    """Whether the model reads a text whole."""
+    return len(lm.encode(text)) <= reader(lm).context_length
+
+
 def token_ids(lm: LM, texts: Sequence[str]) -> list[list[int]]:
     """Ids of each text with the model's special tokens. Raises ConfigError for an empty text and for one beyond the context length."""
     longest, found = reader(lm).context_length, []

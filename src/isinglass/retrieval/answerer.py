@@ -16,7 +16,7 @@ from isinglass.generation.chat import reply
 from isinglass.generation.lm import LM
 from isinglass.retrieval.chunk import Chunk
 from isinglass.retrieval.prompt import messages
-from isinglass.text.sentences import sentences
+from isinglass.text.sentences import statements
 
 KEY = "OPENAI_API_KEY"
 _ADDRESS = "is this an address of OpenAI's protocol? most end in /v1"
@@ -38,7 +38,7 @@ class Extract(Answerer):
 
     def answer(self, question: str, passages: Sequence[Chunk]) -> str:
         best = passages[0].text if passages else ""
-        found = [best[start:end] for start, end in sentences(best) if not best[start:end].startswith("#")]
+        found = [best[start:end] for start, end in statements(best)]
         if not found:
             return ""
         vectors = embed(self.lm, [question, *found]).vectors

@@ -33,7 +33,7 @@ from isinglass.tasks.classify import classify
 from isinglass.tasks.fill_mask import probabilities, surrounded
 from isinglass.tasks.summarize import summarize
 from isinglass.tasks.translate import translate
-from isinglass.text.sentences import sentences
+from isinglass.text.sentences import statements
 from isinglass.training.dataset import held_out, records_of
 from isinglass.training.log_probs import token_log_probs
 
@@ -189,7 +189,7 @@ def answering(model: str, limit: int) -> Iterator[Quality]:
 
 
 def _nearest(question: str, passage: str) -> str:
-    found = [passage[start:end] for start, end in sentences(passage) if not passage[start:end].startswith("#")]
+    found = [passage[start:end] for start, end in statements(passage)]
     words = set(question.lower().strip("?").split())
     return max(found, key=lambda sentence: len(words & set(sentence.lower().split())))
 
@@ -201,7 +201,7 @@ def summarizing(model: str, limit: int) -> Iterator[Quality]:
         lm, ours, theirs = load(name), [], []
         for file, reference in list(known.items())[:limit]:
             text = (_COLLECTION / file).read_text("utf-8")
-            first = next(text[a:b] for a, b in sentences(text) if not text[a:b].startswith("#"))
+            first = next(text[a:b] for a, b in statements(text))
             ours.append(chrf(summarize(lm, text, n_sentences=1).summary, reference))
             theirs.append(chrf(first, reference))
         yield Quality("summarize", name, "chrF", float(np.mean(ours)), "the first sentence", float(np.mean(theirs)), len(ours))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from isinglass.core.errors import ConfigError, EngineError
 from isinglass.embedding.contextual import embed
+from isinglass.embedding.hidden import fits
 from isinglass.generation.chat import template_of
 from isinglass.generation.lm import LM
 from isinglass.models.cache import new_cache
@@ -26,7 +27,7 @@ from isinglass.nn.attention.slots import Slots
 from isinglass.show.finding import Finding
 from isinglass.show.showable import Showable
 from isinglass.show.table import Table
-from isinglass.text.sentences import sentences
+from isinglass.text.sentences import statements
 from isinglass.text.template import Message, encode_chat
 
 HEAD = "span"
@@ -135,9 +136,10 @@ class _Sentence:
 
 def _read(finder: LM | None, question: str, passage: str, n: int = 3) -> list[_Sentence]:
     """The `n` sentences nearest to the question in their order; all, without a finder."""
-    places = [(start, end) for start, end in sentences(passage) if not passage[start:end].startswith("#")]
+    places = statements(passage)
     if finder is None:
         return [_Sentence(start, end) for start, end in places]
+    places = [(start, end) for start, end in places if fits(finder, passage[start:end])] or places
     vectors = embed(finder, [question, *(passage[start:end] for start, end in places)]).vectors
     cosines = vectors[1:] @ vectors[0]
     return [_Sentence(*places[int(place)], float(cosines[place])) for place in sorted(cosines.argsort()[::-1][:n])]

@@ -8,6 +8,15 @@ import re
 _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9À-Þ])|\n\s*\n\s*|(?<=\n)(?=#)|(?m:^#.*\n+)")
 
 
+def statements(text: str) -> list[tuple[int, int]]:
+    """`sentences` without headings.
+
+    >>> [("# Boats\\n\\nOne sails."[a:b]) for a, b in statements("# Boats\\n\\nOne sails.")]
+    ['One sails.']
+    """
+    return [(start, end) for start, end in sentences(text) if not text.startswith("#", start)]
+
+
 def sentences(text: str) -> list[tuple[int, int]]:
     """Where the sentences of a text begin and end, without the spaces around them.
 
