@@ -157,7 +157,7 @@ def test_no_torch_where_no_model_is_used(arguments):
         (["predict", "m", "a", "--temperatures", "1,x"], ["error: --temperatures = '1,x': expected numbers such as 0.1,1,2"]),
         (["predict", "m", "a", "--temperatures=-1"], ["error: --temperatures = '-1': expected at least 0"]),
         (["tokens", "a", "--special", "prase"], ["error: --special = 'prase': expected one of text, parse, error"]),
-        (["tokens"], ["error: give either a TEXT or --file, one of them"]),
+        (["tokens"], ["error: no text was given"]),
         (["tokens", "a", "--with", ","], ["error: --with names no tokenizer", "hint: --with gpt2"]),
         (["tokens", "a", "--save", "out.docx"], ["error: unknown file format '.docx' in --save out.docx", "  known: .csv, .html, .json"]),
         (["generate", "m"], ["error: give either a PROMPT or --prompts-file, one of them"]),

@@ -47,7 +47,7 @@ def test_the_command_that_is_shown_runs_again(cli):
         (["groq/mixtral", "--in", "1", "--out", "1"], 1, "was retired on 2025-03-20"),
         (["gpt4o", "--in", "1", "--out", "1"], 1, "did you mean 'gpt-4o'"),
         (["gpt-4o", "--in", "1", "--out", "1", "--prices", "none.toml"], 2, "no file 'none.toml'"),
-        (["text", "--with", "gpt-4o"], 2, "give either a TEXT or --file"),
+        (["text", "--with", "gpt-4o"], 2, "no text was given"),
     ],
 )
 def test_what_is_refused(cli, arguments, code, told):

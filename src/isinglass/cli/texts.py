@@ -29,7 +29,7 @@ def one_text(text: str | None, file: Path | None) -> str:
     """The text of an argument, of stdin (`-`) or of a file. Raises ConfigError for none, for both, and for the path of a file as text."""
     if (text is None) == (file is None):
         problem = "no text was given" if file is None else "give either a TEXT or --file, not both"
-        raise ConfigError(problem, hint='"A text.", or --file text.txt')
+        raise ConfigError(problem, hint='"A text.", - for stdin, or --file text.txt')
     if file is not None:
         return read_file(file)
     refuse_path(text or "")
