@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from isinglass.cli.output import Output, Result
-from isinglass.cli.verb import Names, at_least, comma_separated, option
+from isinglass.cli.verb import Names, at_least, comma_separated, option, verb
 from isinglass.core.errors import unknown
 
 EXAMPLES = (
     "isinglass bench attention",
     "isinglass bench attention --kinds full,linear --lengths 256,512,1024 --save attention.html",
 )
-app = App(name="attention")
+app = verb("attention", EXAMPLES)
 Counts = Annotated[tuple[int, ...], Parameter(converter=comma_separated(int), n_tokens=1, negative=())]
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
 
